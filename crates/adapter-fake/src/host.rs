@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredState, Generation};
-use companion_core::ports::{Host, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{Hint, Host, PortError, PortErrorKind, PortResult};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -54,8 +54,10 @@ pub(crate) struct State {
     pub(crate) seen_images: Option<Images>,
     /// The run of each service whose log was last read.
     pub(crate) seen_logs: BTreeMap<CompanionName, u32>,
-    /// The digest of all services that was last reported.
-    pub(crate) seen_services: Option<u64>,
+    /// The digest of each service when its last change was reported.
+    pub(crate) seen_services: BTreeMap<CompanionName, u64>,
+    /// What [`FakeHost::hint`] reported and no call returned yet.
+    pub(crate) hinted: Hint,
 }
 
 impl fmt::Debug for FakeHost {
@@ -87,7 +89,8 @@ impl FakeHost {
             events: Events::default(),
             seen_images: None,
             seen_logs: BTreeMap::new(),
-            seen_services: None,
+            seen_services: BTreeMap::new(),
+            hinted: Hint::NONE,
         };
         Self {
             shared: Arc::new(Shared {
@@ -132,8 +135,9 @@ impl FakeHost {
         self.change(|world, _| world.clone())
     }
 
-    /// Reports that a service may have changed ([`ServiceManager::changed`](companion_core::ports::ServiceManager)).
-    pub fn hint(&self) {
+    /// Reports that services may have changed ([`ServiceManager::changed`](companion_core::ports::ServiceManager)).
+    pub fn hint(&self, hint: Hint) {
+        self.state().hinted.merge(hint);
         self.shared.hints.notify_one();
     }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
-use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
+use companion_core::ports::{Hint, Job, PortError, PortErrorKind, PortResult, ServiceManager};
 use tokio::time::timeout_at;
 
 use crate::host::FakeHost;
@@ -26,8 +26,8 @@ impl FakeHost {
         }
     }
 
-    /// Waits until a service differs from what the last call saw.
-    async fn changed_by_itself(&self) {
+    /// Waits until services differ from what the last call saw.
+    async fn changed_by_itself(&self) -> Hint {
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
@@ -36,9 +36,13 @@ impl FakeHost {
                 let now = self.now();
                 let mut state = self.state();
                 state.world.advance(now);
-                let seen = Some(state.world.services_digest());
-                if std::mem::replace(&mut state.seen_services, seen) != seen {
-                    return;
+                let now = state.world.service_digests();
+                let before = std::mem::replace(&mut state.seen_services, now.clone());
+                let names = now.keys().chain(before.keys());
+                let changed: BTreeSet<CompanionName> =
+                    names.filter(|name| now.get(name) != before.get(name)).cloned().collect();
+                if !changed.is_empty() {
+                    return Hint::Companions(changed);
                 }
                 state.world.next_event()
             };
@@ -166,12 +170,12 @@ impl ServiceManager for FakeHost {
 
     /// Returns only after [`FakeHost::hint`], unless the host [reports changes](crate::world::conditions::Conditions):
     /// simulated time passes in leaps, and every test chooses what is noticed.
-    async fn changed(&self) {
+    async fn changed(&self) -> Hint {
         if self.state().world.conditions.reports_changes {
-            self.changed_by_itself().await;
-        } else {
-            self.shared.hints.notified().await;
+            return self.changed_by_itself().await;
         }
+        self.shared.hints.notified().await;
+        std::mem::replace(&mut self.state().hinted, Hint::NONE)
     }
 
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {

@@ -14,7 +14,7 @@ use companion_core::model::hook::{
     ConfigId, HookName, HookProgram, HookSpec, HookState, Rendered, Rendering, TemplateValue,
 };
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::{HookRunner, PortResult};
+use companion_core::ports::{Hint, HookRunner, PortResult};
 use host_files::blocking::{self, Lock};
 use host_files::watch::{Place, Watch};
 
@@ -283,8 +283,10 @@ impl HookRunner for FileHooks {
         self.removed(hook).await.map_err(|error| error.for_port("remove", hook.output.as_str()))
     }
 
-    async fn changed(&self) {
-        self.watch.changed(self.places()).await;
+    /// A file may be of several hooks, and a hook does not know its companion.
+    async fn changed(&self) -> Hint {
+        let _files = self.watch.changed(self.places()).await;
+        Hint::All
     }
 }
 

@@ -4,13 +4,15 @@
 //! depends on a connection: the subscription and the received job results. This module repeats no call; the caller
 //! finds out whether a call took effect before the connection broke.
 
-use std::collections::BTreeSet;
-use std::fmt;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, mem};
 
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::Hint;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::AbortHandle;
 use zbus::export::ordered_stream::OrderedStreamExt as _;
@@ -44,36 +46,74 @@ pub(crate) struct Bus {
 }
 
 /// The units whose changes are reported.
-#[derive(Default)]
 pub(crate) struct WatchedUnits {
-    paths: StdMutex<BTreeSet<String>>,
+    state: StdMutex<Changes>,
     changed: Notify,
 }
 
+struct Changes {
+    /// The companions by the paths of their units' objects.
+    watched: HashMap<String, CompanionName>,
+    /// What was not reported yet.
+    pending: Hint,
+    /// Whether the manager reloads for this program, which knows what it changed.
+    is_own_reload: bool,
+}
+
+/// Ends the own reload that it belongs to.
+pub(crate) struct OwnReload<'u>(&'u WatchedUnits);
+
+impl Drop for OwnReload<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_own_reload = false;
+    }
+}
+
+impl Default for WatchedUnits {
+    fn default() -> Self {
+        let changes =
+            Changes { watched: HashMap::new(), pending: Hint::NONE, is_own_reload: false };
+        Self { state: StdMutex::new(changes), changed: Notify::new() }
+    }
+}
+
 impl WatchedUnits {
-    /// Reports changes of the unit objects at `paths` from now on.
-    pub(crate) fn add<'p>(&self, paths: impl Iterator<Item = &'p str>) {
-        let mut known = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
-        for path in paths.filter(|path| path.starts_with(UNITS_PATH)) {
-            if !known.contains(path) {
-                known.insert(path.to_owned());
-            }
+    /// Reports changes of the unit object at `path`, which is of `name`, from now on.
+    pub(crate) fn add(&self, name: &CompanionName, path: &str) {
+        let watched = &mut self.state().watched;
+        if path.starts_with(UNITS_PATH) && watched.get(path) != Some(name) {
+            watched.insert(path.to_owned(), name.clone());
         }
     }
 
-    /// Waits until one of them changed, or all units were loaded again, since this last returned.
-    pub(crate) async fn changed(&self) {
+    /// Waits until one of them changed, or another program had all units loaded again, since this last returned.
+    pub(crate) async fn changed(&self) -> Hint {
         self.changed.notified().await;
+        mem::replace(&mut self.state().pending, Hint::NONE)
+    }
+
+    /// Reports no reload until the result is dropped.
+    pub(crate) fn own_reload(&self) -> OwnReload<'_> {
+        self.state().is_own_reload = true;
+        OwnReload(self)
     }
 
     /// Takes a signal: `PropertiesChanged` of a unit, or `Reloading` of the manager.
     fn note(&self, signal: &Message) {
         let header = signal.header();
-        let known = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         let path = header.path().map(|path| path.as_str()).unwrap_or_default();
-        if known.contains(path) || !path.starts_with(UNITS_PATH) {
-            self.changed.notify_one();
-        }
+        let state = &mut *self.state();
+        let hint = match state.watched.get(path) {
+            Some(name) => Hint::Companions(BTreeSet::from([name.clone()])),
+            None if path.starts_with(UNITS_PATH) || state.is_own_reload => return,
+            None => Hint::All,
+        };
+        state.pending.merge(hint);
+        self.changed.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, Changes> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

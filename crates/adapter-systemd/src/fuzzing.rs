@@ -49,7 +49,7 @@ pub fn generator(
     let ended = Ended { code, stdout: stdout.to_vec(), stderr: stderr.to_vec() };
     let program = Path::new("/usr/lib/systemd/user-generators/podman-user-generator");
     let mut shown = Vec::new();
-    if let Err(error) = verdict::interpret(program, name.as_str(), &ended) {
+    if let Err(error) = verdict::interpret(program, [name], &ended) {
         shown.push(error.to_string());
     }
     match outcome::interpret(program, &BTreeSet::from([name.clone()]), &ended) {

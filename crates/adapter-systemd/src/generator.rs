@@ -14,6 +14,7 @@ use companion_core::ports::PortErrorKind;
 use durable_dir::{Dir, DirError, Trust};
 use host_files::blocking::{self, FILE_LIMIT, Stuck};
 use host_files::errors::kind_of;
+use host_files::units::UnitText;
 
 use crate::process::Ended;
 use crate::scope::Scope;
@@ -194,32 +195,34 @@ impl Generator {
         }
     }
 
-    /// Checks that the generator generates a service from `text` as `<name>.container`.
-    pub(crate) async fn check(&self, name: &str, text: &str) -> Result<(), GeneratorError> {
-        let (generator, unit) = (self.clone(), (name.to_owned(), text.to_owned()));
-        let staged = blocking::within(FILE_LIMIT, move || {
-            let (name, text) = unit;
-            generator.stage(&name, &text).map(Staged::new)
-        });
+    /// Checks that the generator generates a service from each of `units`, which are texts by name, in one run.
+    pub(crate) async fn check(&self, units: &[UnitText]) -> Result<(), GeneratorError> {
+        let (generator, staged) = (self.clone(), units.to_vec());
+        let staged =
+            blocking::within(FILE_LIMIT, move || generator.stage(&staged).map(Staged::new));
         let staged = staged.await??;
-        let ended = process::run(&self.program, self.scope, staged.path(), self.limit).await;
+        let limit = if units.len() > 1 { self.limit_for_all() } else { self.limit };
+        let ended = process::run(&self.program, self.scope, staged.path(), limit).await;
         staged.remove().await;
-        verdict::interpret(&self.program, name, &ended?)
+        verdict::interpret(&self.program, units.iter().map(|(name, _)| name), &ended?)
+    }
+
+    fn limit_for_all(&self) -> Duration {
+        self.limit.saturating_mul(FOR_ALL_UNITS)
     }
 
     /// Runs the generator over all unit files that a reload would read, without writing output.
     pub(crate) async fn dry_run(&self) -> Result<Ended, GeneratorError> {
-        let limit = self.limit.saturating_mul(FOR_ALL_UNITS);
-        process::run(&self.program, self.scope, None, limit).await
+        process::run(&self.program, self.scope, None, self.limit_for_all()).await
     }
 
-    /// Returns the staging directory, which holds one directory per unit.
+    /// Returns the staging directory, which holds one directory per check.
     pub(crate) fn stage_dir(&self) -> PathBuf {
         self.stage.clone()
     }
 
     /// Blocks on files.
-    fn stage(&self, name: &str, text: &str) -> Result<tempfile::TempDir, GeneratorError> {
+    fn stage(&self, units: &[UnitText]) -> Result<tempfile::TempDir, GeneratorError> {
         let failed = |source| GeneratorError::Stage { source };
         Dir::create(&self.stage, 0o700, Trust::Owned).map_err(failed)?;
         let made = tempfile::Builder::new()
@@ -234,13 +237,14 @@ impl Generator {
             })
         })?;
         let dir = Dir::open(stage.path(), Trust::Owned).map_err(failed)?;
-        let file = format!("{name}.container");
-        dir.write(&file, text.as_bytes(), 0o600).map_err(failed)?;
+        for (name, text) in units {
+            dir.write(&format!("{name}.container"), text.as_bytes(), 0o600).map_err(failed)?;
+        }
         Ok(stage)
     }
 }
 
-/// A staged unit; removed on a blocking thread, even if the check is cancelled.
+/// Staged units; removed on a blocking thread, even if the check is cancelled.
 struct Staged(Option<tempfile::TempDir>);
 
 impl Staged {

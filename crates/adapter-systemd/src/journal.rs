@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
@@ -28,6 +28,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 const OUTPUT_LIMIT: u64 = 2 * 1024 * 1024;
 /// How many entries are read. Podman's own events about the end of a container come last and are dropped.
 const ENTRIES: u32 = 40;
+/// How long lines are kept that nobody requests: a call may be for a few companions only.
+const KEPT: Duration = Duration::from_secs(5 * 60);
 /// How many reads run concurrently.
 const CONCURRENCY: usize = 4;
 /// How often a run without entries is read. The journal may lag behind the end of a process.
@@ -51,6 +53,8 @@ struct Reading {
     run: Run,
     found: PortResult<LogTail>,
     readings: u8,
+    /// When it was last requested.
+    asked: Instant,
 }
 
 /// A run of a service.
@@ -100,9 +104,11 @@ impl Journal {
         let runs: BTreeMap<&CompanionName, Run> =
             ended.iter().filter_map(|(name, state)| Some((name, Run::of(state)?))).collect();
         let unread: Vec<(CompanionName, Run)> = {
-            let mut read = self.lock();
-            // Drop the results of units that are no longer requested.
-            read.retain(|name, _| runs.contains_key(name));
+            let (mut read, now) = (self.lock(), Instant::now());
+            for (_, reading) in read.iter_mut().filter(|(name, _)| runs.contains_key(name)) {
+                reading.asked = now;
+            }
+            read.retain(|_, reading| now.duration_since(reading.asked) < KEPT);
             let new = |(name, run): &(&&CompanionName, &Run)| {
                 read.get(**name).is_none_or(|reading| reading.is_due(run))
             };
@@ -145,7 +151,7 @@ impl Journal {
         let mut read = self.lock();
         let earlier = read.get(&name).filter(|reading| reading.run == run);
         let readings = earlier.map_or(0, |reading| reading.readings).saturating_add(1);
-        read.insert(name, Reading { run, found, readings });
+        read.insert(name, Reading { run, found, readings, asked: Instant::now() });
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CompanionName, Reading>> {

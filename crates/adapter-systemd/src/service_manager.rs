@@ -2,7 +2,7 @@
 //! it skips a reload that would drop managed units. It starts the generator for this check, and `journalctl` for the
 //! log of a failed run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
-use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
+use companion_core::ports::{Hint, Job, PortError, PortErrorKind, PortResult, ServiceManager};
 use host_files::watch::{Place, Watch};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -84,17 +84,18 @@ pub struct SystemdManager {
 /// The units whose jobs are reported as changes.
 #[derive(Debug, Default)]
 struct Watched {
-    /// Of every companion that was ever observed.
-    units: BTreeSet<String>,
+    /// The companions by unit: every one that was ever observed.
+    units: HashMap<String, CompanionName>,
     /// The results before it were considered.
     considered: LogPosition,
 }
 
 impl Watched {
-    /// Returns whether a job of a watched unit ended since the last call.
-    fn has_changed(&mut self, log: &JobLog) -> bool {
+    /// Returns the companions with a job that ended since the last call.
+    fn changed(&mut self, log: &JobLog) -> BTreeSet<CompanionName> {
         let considered = std::mem::replace(&mut self.considered, log.end());
-        log.since(considered).any(|end| self.units.contains(&end.unit))
+        let ends = log.since(considered);
+        ends.filter_map(|end| self.units.get(&end.unit).cloned()).collect()
     }
 }
 
@@ -146,7 +147,7 @@ impl SystemdManager {
     }
 
     /// Waits until a job of a watched unit ended, whoever queued it, a watched unit changed, or the connection broke.
-    async fn unit_changed(&self) {
+    async fn unit_changed(&self) -> Hint {
         let mut pause = RECONNECT;
         let mut session = self.bus.session().await;
         while let Err(error) = &session {
@@ -155,25 +156,31 @@ impl SystemdManager {
             pause = (pause * 2).min(self.limits.call);
             session = self.bus.session().await;
             if session.is_ok() {
-                return;
+                return Hint::All;
             }
         }
-        let Ok(session) = session else { return };
+        let Ok(session) = session else { return Hint::All };
         let mut jobs = session.jobs();
+        let mut ended = BTreeSet::new();
+        let has_ended = |log: &JobLog| {
+            ended = self.watched().changed(log);
+            !ended.is_empty()
+        };
         tokio::select! {
-            // A connection that breaks may have lost the end of a job.
-            _ = jobs.wait_for(|log| self.watched().has_changed(log)) => {}
-            () = self.bus.units().changed() => {}
+            log = jobs.wait_for(has_ended) => match log {
+                Ok(_log) => Hint::Companions(ended),
+                // A connection that breaks may have lost the end of a job.
+                Err(_closed) => Hint::All,
+            },
+            hint = self.bus.units().changed() => hint,
         }
     }
 
     /// Waits until a container of a running service was frozen or ended.
-    async fn container_changed(&self) {
-        let places = {
-            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.event_files().filter_map(|file| Place::kernel_file(file)).collect()
-        };
-        self.groups.changed(places).await;
+    async fn container_changed(&self) -> Hint {
+        let of = self.memory.lock().unwrap_or_else(PoisonError::into_inner).event_files();
+        let places = of.keys().filter_map(|file| Place::kernel_file(file)).collect();
+        self.groups.changed(places).await.hint(|file| of.get(file).cloned())
     }
 }
 
@@ -183,7 +190,7 @@ impl ServiceManager for SystemdManager {
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
-        self.watched().units.extend(names.iter().map(service_name));
+        self.watched().units.extend(names.iter().map(|name| (service_name(name), name.clone())));
         let units = match &self.units {
             Ok(units) => units,
             Err(error) => return reload_check::unknown_directory(error.clone()).for_each(names),
@@ -222,6 +229,7 @@ impl ServiceManager for SystemdManager {
         let reloaded = async {
             let session = self.bus.session().await?;
             let manager = session.manager().await?;
+            let _own = self.bus.units().own_reload();
             within(self.limits.reload, manager.reload()).await
         };
         reloaded.await.map_err(|error: BusError| error.during("reload the service manager"))
@@ -276,10 +284,10 @@ impl ServiceManager for SystemdManager {
 
     /// systemd announces each change of a unit and the end of each start and stop, also of those that it or an operator
     /// queued; the kernel announces when a container is frozen.
-    async fn changed(&self) {
+    async fn changed(&self) -> Hint {
         tokio::select! {
-            () = self.unit_changed() => {}
-            () = self.container_changed() => {}
+            hint = self.unit_changed() => hint,
+            hint = self.container_changed() => hint,
         }
     }
 

@@ -20,7 +20,7 @@ use companion_core::model::companion::CompanionName;
 #[cfg(doc)]
 use companion_core::model::unit::UnitFileState;
 use companion_core::model::unit::{UnitFile, UnitSpec};
-use companion_core::ports::{PortResult, UnitStore};
+use companion_core::ports::{Hint, PortResult, UnitStore};
 use host_files::blocking;
 use host_files::units::UnitFiles;
 use quadlet::PodmanVersion;
@@ -174,12 +174,16 @@ impl UnitStore for QuadletDir {
         self.files.write(unit).await
     }
 
+    async fn prepare(&self, units: &[UnitSpec]) {
+        self.files.prepare(units).await;
+    }
+
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         self.files.remove(name).await
     }
 
-    async fn changed(&self) {
-        self.files.changed().await;
+    async fn changed(&self) -> Hint {
+        self.files.changed().await
     }
 }
 

@@ -10,7 +10,7 @@
 //! - A call may be cancelled. Its effect is then either complete or absent.
 //! - Errors are classified by what the caller can do, and never contain a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -108,11 +108,34 @@ pub struct Host {
 
 impl Host {
     /// Waits until a port reports that the host may have changed since this last returned.
-    pub async fn changed(&self) {
+    pub async fn changed(&self) -> Hint {
         tokio::select! {
-            () = self.units.changed() => {}
-            () = self.services.changed() => {}
-            () = self.hooks.changed() => {}
+            hint = self.units.changed() => hint,
+            hint = self.services.changed() => hint,
+            hint = self.hooks.changed() => hint,
+        }
+    }
+}
+
+/// Which companions may have changed on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// These; not necessarily desired ones.
+    Companions(BTreeSet<CompanionName>),
+    /// Any of them.
+    All,
+}
+
+impl Hint {
+    /// The hint that no companion changed.
+    pub const NONE: Self = Self::Companions(BTreeSet::new());
+
+    /// Adds what `other` reports.
+    pub fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::All, _) => {}
+            (Self::Companions(names), Self::Companions(others)) => names.extend(others),
+            (this, Self::All) => *this = Self::All,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::memory::Memory;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
-use crate::ports::{Acquired, Host, Lease, PortError, PortErrorKind};
+use crate::ports::{Acquired, Hint, Host, Lease, PortError, PortErrorKind};
 
 mod events;
 mod execute;
@@ -28,7 +28,9 @@ mod tasks;
 pub use companion_model::reconcile::{Convergence, Execution, Outcome, Reconcile};
 pub use events::{Event, EventSink, NoEvents};
 use observe::bounded;
-use parts::{Advance, Context, Executor, catch_up, observe_and_plan};
+use parts::{
+    Advance, Context, Executor, catch_up, observe_again_and_plan, observe_and_plan, prepare,
+};
 use tasks::Tasks;
 
 /// The time limits of port calls, and how many of the long ones run concurrently.
@@ -191,22 +193,42 @@ impl Reconciler {
     /// [`ReconcileError`] when another process is the leader or the desired state could not be read; nothing
     /// was changed then. All other errors are in the returned reconcile.
     pub async fn reconcile_once(&self) -> Result<Reconcile, ReconcileError> {
-        self.reconcile_for(None).await
+        self.reconcile(None, None).await
     }
 
-    async fn reconcile_for(
+    /// Reconciles once, as [`reconcile_once`](Self::reconcile_once), but observes only the companions that may have changed
+    /// since `last`, the last reconcile: those that `hint` names, those whose work ended, and those that `last` left
+    /// unfinished. It observes all if the desired state changed, or `last` is not the last one.
+    ///
+    /// # Errors
+    /// As [`reconcile_once`](Self::reconcile_once).
+    pub async fn reconcile_again(
         &self,
-        names: Option<&BTreeSet<CompanionName>>,
+        last: Reconcile,
+        hint: Hint,
+    ) -> Result<Reconcile, ReconcileError> {
+        match hint {
+            Hint::All => self.reconcile_once().await,
+            Hint::Companions(changed) => self.reconcile(None, Some((last, changed))).await,
+        }
+    }
+
+    async fn reconcile(
+        &self,
+        only: Option<&BTreeSet<CompanionName>>,
+        since: Option<(Reconcile, BTreeSet<CompanionName>)>,
     ) -> Result<Reconcile, ReconcileError> {
         let begun = Instant::now();
-        let reconcile = self.reconcile_as_leader(names).await;
+        let reconcile = self.reconcile_as_leader(only, since).await;
         self.events.on_event(&Event::Reconciled(&reconcile, begun.elapsed()));
         reconcile
     }
 
+    /// Executes the steps of `only`, or of all. Observes what may have changed `since` a reconcile, or all.
     async fn reconcile_as_leader(
         &self,
-        names: Option<&BTreeSet<CompanionName>>,
+        only: Option<&BTreeSet<CompanionName>>,
+        since: Option<(Reconcile, BTreeSet<CompanionName>)>,
     ) -> Result<Reconcile, ReconcileError> {
         let state = &mut *self.state.lock().await;
         self.lead_in(state).await?;
@@ -214,13 +236,27 @@ impl Reconciler {
         let desired = self.desired().await?;
         tasks.abort(&memory.outdated(&desired));
         let mut context = self.context(jitter);
-        catch_up(memory, self.now(), tasks.take_ended(), &mut context);
-        let mut reconcile = observe_and_plan(memory, desired, &self.host, &self.limits).await;
+        let (last_at, ended) = (memory.now, tasks.take_ended());
+        let since = since.filter(|(last, _)| last.at == last_at).map(|(last, mut changed)| {
+            changed.extend(ended.iter().map(|ended| ended.key.0.clone()));
+            (last, changed)
+        });
+        catch_up(memory, self.now(), ended, &mut context);
+        let again = since.and_then(|(last, changed)| {
+            let names = last.to_observe_again(changed, &desired, memory.now)?;
+            Some((last.observed, names))
+        });
+        let (host, limits) = (&self.host, &self.limits);
+        let mut reconcile = match again {
+            None => observe_and_plan(memory, desired, host, limits).await,
+            Some(again) => observe_again_and_plan(memory, desired, again, host, limits).await,
+        };
         memory.learn(&reconcile);
         tasks.abort(&reconcile.plan.superseded);
-        if let Some(names) = names {
+        if let Some(names) = only {
             reconcile.restrict_to(names);
         }
+        prepare(&reconcile, host, limits).await;
         let mut executor = Executor::new(&reconcile);
         while let Some(advance) = executor.step(memory, &mut context).await {
             if let Advance::Taken { outcome, task } = advance {
@@ -287,7 +323,7 @@ impl Reconciler {
         let mut reconciles = 0;
         loop {
             let mut ended = self.ended.subscribe();
-            let last = self.reconcile_for(names).await?;
+            let last = self.reconcile(names, None).await?;
             reconciles += 1;
             let outcomes = last.execution.outcomes.iter().cloned();
             steps.extend(last.steps().into_iter().zip(outcomes));

@@ -1,8 +1,9 @@
 //! The supervisor: reconciles immediately, on every wake-up, every change of the desired state and every hint of the
 //! host, and at least every 30 s, until shutdown.
 //!
-//! Level-triggered: wake-ups only reduce latency. If all are lost, the resync still observes the whole state of
-//! the host.
+//! Level-triggered: wake-ups only reduce latency. After a hint, after the end of work, and when an attempt is due, it
+//! observes only the companions concerned; the resync observes the whole state of the host, so it also repairs what no hint
+//! reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::ports::Hint;
 use crate::reconciler::{Reconcile, ReconcileError, Reconciler};
 
 /// The resync interval.
@@ -73,12 +75,19 @@ impl Supervisor {
     ) {
         let host = self.reconciler.host().clone();
         let mut hints = Hints { paid_until: Instant::now() };
-        let mut by_hint = false;
+        let mut resync_at = Instant::now();
+        let mut last = None;
+        let (mut hinted, mut by_hint, mut requested) = (Hint::NONE, false, false);
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
             let begun = Instant::now();
-            let reconcile = self.reconciler.reconcile_once().await;
+            let hint = std::mem::replace(&mut hinted, Hint::NONE);
+            let is_all = std::mem::take(&mut requested) || begun >= resync_at;
+            let reconcile = match last.take().filter(|_| !is_all) {
+                Some(last) => self.reconciler.reconcile_again(last, hint).await,
+                None => self.reconciler.reconcile_once().await,
+            };
             if std::mem::take(&mut by_hint) {
                 // A reconcile that repairs takes as long as the host needs, and the back-off limits repairs.
                 let repairs = reconcile.as_ref().is_ok_and(|done| !done.steps().is_empty());
@@ -87,17 +96,28 @@ impl Supervisor {
             if let Err(error) = &reconcile {
                 log_failed_reconcile(error);
             }
-            let pause = pause_after(&reconcile, self.resync);
+            let now = Instant::now();
+            if reconcile.as_ref().map_or(true, |reconcile| reconcile.names.is_none()) {
+                resync_at = now + self.resync;
+            }
+            let next = now + pause_after(&reconcile, self.resync);
             on_reconcile(&reconcile);
-            drop(reconcile);
+            last = reconcile.ok();
             let next_event = begun + DEBOUNCE;
+            let request = async {
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = host.desired.changed() => {}
+                }
+                requested = true;
+            };
+            let hint = async { hinted.merge(host.changed().await) };
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep_until(next.min(resync_at)) => {}
                 () = &mut ended => {}
-                () = not_before(next_event, self.wake.notified()) => {}
-                () = not_before(next_event, host.desired.changed()) => {}
-                () = not_before(next_event.max(hints.next()), host.changed()) => by_hint = true,
+                () = not_before(next_event, request) => {}
+                () = not_before(next_event.max(hints.next()), hint) => by_hint = true,
             }
         }
         info!("shutting down; companions keep running");
@@ -107,7 +127,7 @@ impl Supervisor {
 
 /// Waits for `event`, and until `earliest`.
 ///
-/// If another event comes first, this one is dropped: the reconcile that follows observes what it announced.
+/// If another event comes first, the reconcile that follows takes what this one recorded.
 async fn not_before(earliest: Instant, event: impl Future<Output = ()>) {
     event.await;
     tokio::time::sleep_until(earliest).await;
@@ -137,6 +157,8 @@ fn pause_after(reconcile: &Result<Reconcile, ReconcileError>, resync: Duration) 
     match reconcile {
         // Observe again soon after any step: only a read confirms success.
         Ok(reconcile) if !reconcile.steps().is_empty() => Duration::from_secs(1).min(resync),
+        // Steps of companions that this reconcile did not observe.
+        Ok(reconcile) if !reconcile.plan.steps.is_empty() => DEBOUNCE,
         Ok(reconcile) => reconcile.plan.requeue_after.unwrap_or(resync).max(DEBOUNCE).min(resync),
         Err(_) => resync,
     }

@@ -39,6 +39,26 @@ impl Reconcile {
         self.names = Some(names.clone());
     }
 
+    /// Returns the companions that the next reconcile has to observe if those in `changed` may have changed since this one:
+    /// they, those with steps, executed or not, and those whose next attempt is due at `now`. `None` means all: when the
+    /// desired state is not the same any more, or a change concerns no desired companion.
+    ///
+    /// For all others the next plan is the same as this one, because the leader changed nothing of theirs since they were
+    /// observed.
+    pub fn to_observe_again(
+        &self,
+        mut changed: BTreeSet<CompanionName>,
+        desired: &DesiredState,
+        now: Monotonic,
+    ) -> Option<BTreeSet<CompanionName>> {
+        changed.extend(self.plan.steps.iter().flat_map(Step::serves).cloned());
+        let is_due = |blocked: &&Blocked| blocked.retry_at.is_some_and(|at| at <= now);
+        let due = self.plan.blocked.iter().filter(is_due);
+        changed.extend(due.map(|blocked| blocked.companion.clone()));
+        let are_desired = changed.iter().all(|name| desired.targets.contains_key(name));
+        (are_desired && *desired == self.desired).then_some(changed)
+    }
+
     /// The steps to execute: those for the companions in scope whose part of the plan breaks no rule. A
     /// violation by the plan as a whole blocks all steps.
     pub fn steps(&self) -> Vec<Step> {

@@ -174,6 +174,7 @@ macro_rules! unit_store_cases {
             removing_what_is_not_there_is_a_success,
             an_edited_unit_of_ours_can_be_removed,
             rejected_unit_is_not_written_and_the_old_one_remains [Validator],
+            prepared_units_are_written_but_a_rejected_one [Validator],
             a_name_that_cannot_be_read_hides_no_other,
             the_answer_has_an_entry_for_every_name,
             every_name_has_a_location_of_its_own,

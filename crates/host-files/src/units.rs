@@ -16,19 +16,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::slice;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::revision::Revision;
 use companion_core::model::unit::{UnitFile, UnitSpec};
-use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
+use companion_core::ports::{Hint, PortError, PortErrorKind, PortResult, UnitStore};
 use durable_dir::Dir;
 
 use crate::blocking::{self, Lock, Stuck};
 use crate::watch::{Place, Watch};
-use directory::{UnitDir, file_name};
+use directory::{UnitDir, file_name, name_of};
 pub use edited::{EDITED_COPIES, edited_copies};
 pub use found::Found;
 use places::Places;
@@ -43,6 +44,9 @@ mod text;
 
 /// How long the directories of the host's search path may take.
 const PLACES_LIMIT: Duration = Duration::from_secs(2);
+
+/// The text of a companion's unit.
+pub type UnitText = (CompanionName, Arc<str>);
 
 /// The form of a host's unit files. Clones share what they know of the host.
 #[async_trait]
@@ -62,11 +66,12 @@ pub trait UnitForm: Clone + Send + Sync + 'static {
     /// Returns the ownership label of `text`, which is the file at `name`; `None` for an unmanaged file. Pure.
     fn label(&self, name: &CompanionName, text: &str) -> Option<Label>;
 
-    /// Lets the host's validator check the unit of `name`, before it is written. The default accepts every unit.
+    /// Lets the host's validator check the texts of `units` together, before they are written. The default accepts every
+    /// unit.
     ///
     /// # Errors
-    /// `Invalid` with the validator's output if it rejects the unit, `Unavailable` without a validator.
-    async fn validate(&self, _name: &CompanionName, _text: &str) -> PortResult<()> {
+    /// `Invalid` with the validator's output if it rejects one of them, `Unavailable` without a validator.
+    async fn validate(&self, _units: &[UnitText]) -> PortResult<()> {
         Ok(())
     }
 
@@ -103,6 +108,8 @@ pub struct UnitFiles<F> {
     changing: Lock,
     listing: Lock,
     watch: Arc<Watch>,
+    /// The units that the validator accepted and that were not written yet.
+    accepted: Arc<Mutex<Vec<UnitText>>>,
 }
 
 impl<F: UnitForm> UnitFiles<F> {
@@ -111,7 +118,13 @@ impl<F: UnitForm> UnitFiles<F> {
     pub fn new(path: impl Into<PathBuf>, form: F) -> Self {
         let path = path.into();
         let files = UnitDir { path, mode: 0o700, edited: None, form, seen: Arc::default() };
-        Self { files, changing: Lock::default(), listing: Lock::default(), watch: Arc::default() }
+        Self {
+            files,
+            changing: Lock::default(),
+            listing: Lock::default(),
+            watch: Arc::default(),
+            accepted: Arc::default(),
+        }
     }
 
     /// Creates directories with `mode`.
@@ -181,6 +194,13 @@ impl<F: UnitForm> UnitFiles<F> {
             blocking::within_locked(PLACES_LIMIT, &self.listing, move || files.places()).await;
         let warn = |stuck: &Stuck| tracing::warn!("the search path of units was not read: {stuck}");
         listed.inspect_err(warn).ok()
+    }
+
+    /// Returns whether the validator accepted this unit in [`prepare`](UnitStore::prepare). Once: its verdict may change.
+    fn was_accepted(&self, unit: &UnitText) -> bool {
+        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = accepted.iter().position(|known| known == unit);
+        at.map(|at| accepted.swap_remove(at)).is_some()
     }
 
     /// Runs `work` on the files, one at a time.
@@ -276,9 +296,24 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
         if self.change("read the unit directory", is_written).await? {
             return Ok(());
         }
-        self.files.form.validate(name, &text).await?;
-        let name = name.clone();
-        self.change("write the unit", move |files| files.write(&name, &text)).await
+        let unit = (name.clone(), text);
+        if !self.was_accepted(&unit) {
+            self.files.form.validate(slice::from_ref(&unit)).await?;
+        }
+        self.change("write the unit", move |files| files.write(&unit.0, &unit.1)).await
+    }
+
+    async fn prepare(&self, units: &[UnitSpec]) {
+        let valid = units.iter().filter(|unit| unit.container.validate().is_ok());
+        let rendered = valid.filter_map(|unit| {
+            let text = self.files.rendered(unit).ok()?.text;
+            Some((unit.name.clone(), text.into()))
+        });
+        let rendered: Vec<_> = rendered.collect();
+        let accepted = self.files.form.validate(&rendered).await;
+        // Each of the units is checked by itself then.
+        let accepted = accepted.map_or(Vec::new(), |()| rendered);
+        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = accepted;
     }
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
@@ -286,9 +321,10 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
         self.change("remove the unit", move |files| files.remove(&name)).await
     }
 
-    async fn changed(&self) {
+    async fn changed(&self) -> Hint {
         let units = Place::with_extension(&self.files.path, F::EXTENSION);
-        self.watch.changed(vec![units]).await;
+        let changes = self.watch.changed(vec![units]).await;
+        changes.hint(|file| name_of::<F>(file.file_name()?.to_str()?))
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! *Flow.* The caller names [`Place`]s and waits for [`Watch::changed`]; it names them again at each call, so that a
 //! directory that was created or replaced meanwhile is watched from then on.
-//! *Guarantees.* A change between two calls is reported by the second, and so is a place that the first did not watch. No
-//! call fails: without inotify, or on a file system that does not respond, it never returns, and the next call tries again.
+//! *Guarantees.* A change between two calls is reported by the second, and so is a place that the first did not watch; a
+//! call that is dropped reports nothing, and the next one reports its changes. No call fails: without inotify, or on a file system that does not respond, it never returns, and the next call tries again.
 //! *Caveats.* A hint may be lost or needless: the kernel drops events when a queue is full, and does not report changes
 //! behind a link in the middle of a path or on the server of a network file system. The caller observes everything
 //! regularly in any case.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::{CStr, OsString};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{CStr, OsStr, OsString};
 use std::future::pending;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io, mem};
 
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::Hint;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
@@ -30,6 +32,9 @@ use crate::blocking;
 
 /// Time limit for adding the watches.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Of more changed files, it does not matter which ones.
+const CHANGES_LIMIT: usize = 256;
 
 /// The stack of the thread in bytes; it reads a few events at a time.
 const STACK: usize = 64 * 1024;
@@ -73,6 +78,14 @@ impl Place {
         Self { directory: directory.into(), names: Names::Extension(extension), by_kernel: false }
     }
 
+    /// Returns the file, if this is only one.
+    fn only_file(&self) -> Option<PathBuf> {
+        match &self.names {
+            Names::One(name) => Some(self.directory.join(name)),
+            Names::StartingWith(_) | Names::Extension(_) => None,
+        }
+    }
+
     fn holds(&self, name: &[u8]) -> bool {
         match &self.names {
             Names::One(one) => one.as_bytes() == name,
@@ -80,6 +93,42 @@ impl Place {
             Names::Extension(extension) => {
                 name.strip_suffix(extension.as_bytes()).is_some_and(|stem| stem.ends_with(b"."))
             }
+        }
+    }
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// These files, by the directory of their [`Place`]; of a missing directory, the nearest part of its path.
+    Files(BTreeSet<PathBuf>),
+    /// Any of the watched files.
+    Any,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self::Files(BTreeSet::new())
+    }
+}
+
+impl Changes {
+    /// Returns the companions whose files these are, by `name_of` a file.
+    pub fn hint(&self, name_of: impl Fn(&Path) -> Option<CompanionName>) -> Hint {
+        let names = match self {
+            Self::Files(files) => files.iter().map(|file| name_of(file)).collect(),
+            Self::Any => None,
+        };
+        names.map_or(Hint::All, Hint::Companions)
+    }
+
+    /// Adds a file, or any file.
+    fn add(&mut self, changed: Option<PathBuf>) {
+        match (&mut *self, changed) {
+            (Self::Files(files), Some(file)) if files.len() < CHANGES_LIMIT => {
+                files.insert(file);
+            }
+            _ => *self = Self::Any,
         }
     }
 }
@@ -105,6 +154,8 @@ struct Queue {
     /// Ends the thread.
     stop: OwnedFd,
     watched: Mutex<Watched>,
+    /// What no call has reported yet, and whether it is something.
+    changes: Mutex<Changes>,
     changed: Notify,
     /// Whether the thread has ended, after an error of the kernel.
     has_ended: AtomicBool,
@@ -129,10 +180,13 @@ impl Watched {
 }
 
 impl Watch {
-    /// Waits until one of `places` changed since the last call, or is watched for the first time.
-    pub async fn changed(&self, places: Vec<Place>) {
+    /// Waits until one of `places` changed since the last call, or is watched for the first time, and returns which.
+    pub async fn changed(&self, places: Vec<Place>) -> Changes {
         match self.queue_of(places).await {
-            Ok(queue) => queue.changed.notified().await,
+            Ok(queue) => {
+                queue.changed.notified().await;
+                mem::take(&mut *lock(&queue.changes))
+            }
             Err(error) => {
                 // Once: a file system that hangs fails each call.
                 if !self.warned.swap(true, Ordering::Relaxed) {
@@ -174,6 +228,7 @@ impl Queue {
             events: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?,
             stop: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             watched: Mutex::default(),
+            changes: Mutex::default(),
             changed: Notify::new(),
             has_ended: AtomicBool::new(false),
         })
@@ -204,15 +259,18 @@ impl Queue {
                 Ok(_) if !ready[1].revents().is_empty() => return Ok(()),
                 Ok(_) => {}
             }
-            if self.has_changed()? {
-                self.changed.notify_one();
-            }
+            self.read()?;
         }
     }
 
-    /// Reads all pending events and returns whether one of them is relevant.
-    fn has_changed(&self) -> io::Result<bool> {
-        read(&self.events, &lock(&self.watched))
+    /// Reads all pending events and reports the relevant ones.
+    fn read(&self) -> io::Result<()> {
+        read(&self.events, &lock(&self.watched), |changed| self.report(changed))
+    }
+
+    fn report(&self, changed: Option<PathBuf>) {
+        lock(&self.changes).add(changed);
+        self.changed.notify_one();
     }
 
     /// Watches exactly `places`. One that was not watched before counts as changed, because its changes were not seen.
@@ -220,9 +278,8 @@ impl Queue {
         let added = added(&self.events, places);
         let watched = &mut *lock(&self.watched);
         let known: HashSet<&Place> = watched.current.values().flatten().collect();
-        if added.values().flatten().any(|place| !known.contains(place)) {
-            self.changed.notify_one();
-        }
+        let new = added.values().flatten().filter(|place| !known.contains(place));
+        new.for_each(|place| self.report(place.only_file()));
         let last = mem::replace(&mut watched.current, added);
         let former = mem::replace(&mut watched.former, last);
         for descriptor in former.keys().filter(|descriptor| watched.at(**descriptor).is_none()) {
@@ -270,25 +327,29 @@ fn added(events: &OwnedFd, places: Vec<Place>) -> Places {
     watched
 }
 
-/// Reads all pending events and returns whether one of them is relevant.
-fn read(events: &OwnedFd, watched: &Watched) -> io::Result<bool> {
+/// Reads all pending events and reports the relevant ones.
+fn read(events: &OwnedFd, watched: &Watched, report: impl Fn(Option<PathBuf>)) -> io::Result<()> {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut reader = inotify::Reader::new(events, &mut buffer);
-    let mut relevant = false;
     loop {
         let event = match reader.next() {
             Ok(event) => event,
-            Err(Errno::AGAIN) => return Ok(relevant),
+            Err(Errno::AGAIN) => return Ok(()),
             Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         };
-        relevant |= match (watched.at(event.wd()), event.file_name().map(CStr::to_bytes)) {
-            // The queue overflowed, or the event belongs to a former watch.
-            (None, _) => event.events().contains(ReadFlags::QUEUE_OVERFLOW),
+        match (watched.at(event.wd()), event.file_name().map(CStr::to_bytes)) {
+            (None, _) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => report(None),
+            // The event belongs to a former watch.
+            (None, _) => {}
             // The directory itself: a change of its mode may open or close it.
-            (Some(_), None) => true,
-            (Some(mut places), Some(name)) => places.any(|place| place.holds(name)),
-        };
+            (Some(places), None) => places.for_each(|place| report(place.only_file())),
+            (Some(mut places), Some(name)) => {
+                if let Some(place) = places.find(|place| place.holds(name)) {
+                    report(Some(place.directory.join(OsStr::from_bytes(name))));
+                }
+            }
+        }
     }
 }
 

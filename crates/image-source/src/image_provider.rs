@@ -342,7 +342,6 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
         if sources.is_empty() {
             return BTreeMap::new();
         }
-        self.contexts.keep_only(sources.values().filter_map(|source| source.build.as_ref()));
         let limit = self.engine.file_limit();
         let read = self.read(&sources.values().collect::<Vec<_>>(), limit).await;
         let answer =

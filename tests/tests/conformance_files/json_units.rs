@@ -10,7 +10,7 @@ use companion_conformance::{Arranged, Unarranged};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use host_files::units::{Label, UnitFiles, UnitForm};
+use host_files::units::{Label, UnitFiles, UnitForm, UnitText};
 
 use super::{Kind, VALIDATOR};
 
@@ -39,12 +39,14 @@ impl UnitForm for ValidatedForm {
         JsonForm.label(name, text)
     }
 
-    async fn validate(&self, name: &CompanionName, _text: &str) -> PortResult<()> {
+    async fn validate(&self, units: &[UnitText]) -> PortResult<()> {
         let refuse = |kind, why: &str| Err(PortError::new(kind, why));
         if !self.root.join(VALIDATOR).exists() {
             return refuse(PortErrorKind::Unavailable, "there is no validator");
         }
-        if self.root.join("refused").join(name.as_str()).exists() {
+        let is_refused =
+            |(name, _): &UnitText| self.root.join("refused").join(name.as_str()).exists();
+        if units.iter().any(is_refused) {
             return refuse(PortErrorKind::Invalid, "not by this world");
         }
         Ok(())

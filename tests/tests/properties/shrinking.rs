@@ -11,7 +11,7 @@ use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{
-    Acquired, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
+    Acquired, Hint, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
 };
 use companion_core::reconciler::NoEvents;
 use companion_tests::simulation::checks::Verdict;
@@ -145,8 +145,8 @@ impl ServiceManager for Believing {
         self.0.reset_failed(name).await
     }
 
-    async fn changed(&self) {
-        self.0.changed().await;
+    async fn changed(&self) -> Hint {
+        self.0.changed().await
     }
 }
 

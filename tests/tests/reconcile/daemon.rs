@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use companion_core::ports::Hint;
 use companion_core::supervisor::Supervisor;
 use companion_tests::node::{Node, name};
 use tokio::sync::Notify;
@@ -64,7 +65,10 @@ async fn stopped_companion_is_started_immediately_on_a_hint_of_the_host() {
     node.host.change(|world, now| world.stop_service(&name("wallet"), now));
     node.sleep(1).await;
     assert!(!node.runs("wallet"), "nothing has reported the stop");
-    node.host.hint();
+    node.host.hint(Hint::Companions([name("viewer")].into()));
+    node.sleep(1).await;
+    assert!(!node.runs("wallet"), "only another companion was reported");
+    node.host.hint(Hint::Companions([name("wallet")].into()));
     node.sleep(2).await;
     assert!(node.runs("wallet"));
 }
@@ -77,7 +81,7 @@ async fn endless_hints_of_the_host_take_a_bounded_share() {
     node.sleep(5).await;
     let before = daemon.reconciles.load(Ordering::Relaxed);
     for _ in 0..6000 {
-        node.host.hint();
+        node.host.hint(Hint::All);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let caused = daemon.reconciles.load(Ordering::Relaxed) - before;
@@ -90,11 +94,11 @@ async fn first_hint_acts_immediately_and_a_burst_costs_two_more() {
     let daemon = start(&node);
     node.sleep(45).await;
     let before = daemon.reconciles.load(Ordering::Relaxed);
-    node.host.hint();
+    node.host.hint(Hint::All);
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(daemon.reconciles.load(Ordering::Relaxed) - before, 1);
     for _ in 0..20 {
-        node.host.hint();
+        node.host.hint(Hint::All);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -108,6 +112,20 @@ async fn stopped_companion_is_started_by_the_resync_without_hints() {
     node.sleep(45).await;
     node.host.change(|world, now| world.stop_service(&name("wallet"), now));
     node.sleep(32).await;
+    assert!(node.runs("wallet"));
+}
+
+/// Hints about another companion are no reason to observe this one, and do not delay the resync.
+#[tokio::test(start_paused = true)]
+async fn hints_about_one_companion_do_not_delay_the_resync_of_others() {
+    let node = Node::installed().await;
+    let _daemon = start(&node);
+    node.sleep(45).await;
+    node.host.change(|world, now| world.stop_service(&name("wallet"), now));
+    for _ in 0..320 {
+        node.host.hint(Hint::Companions([name("viewer")].into()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert!(node.runs("wallet"));
 }
 

@@ -4,6 +4,7 @@ mod bare_host;
 mod causes;
 mod daemon;
 mod faults;
+mod hints;
 mod install;
 mod removal;
 mod repair;

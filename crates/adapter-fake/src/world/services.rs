@@ -1,5 +1,6 @@
 //! Services: their states, and how the service manager reports them.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
@@ -205,13 +206,14 @@ impl World {
         })
     }
 
-    /// Returns a digest of all services, which differs after each change of one.
-    pub(crate) fn services_digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for (name, slot) in &self.slots {
-            (name, &slot.service, &slot.load, slot.masked).hash(&mut hasher);
-        }
-        hasher.finish()
+    /// Returns a digest of each service, which differs after each change of it.
+    pub(crate) fn service_digests(&self) -> BTreeMap<CompanionName, u64> {
+        let digest = |(name, slot): (&CompanionName, &Slot)| {
+            let mut hasher = DefaultHasher::new();
+            (&slot.service, &slot.load, slot.masked).hash(&mut hasher);
+            (name.clone(), hasher.finish())
+        };
+        self.slots.iter().map(digest).collect()
     }
 
     /// Resets the failed state and the start counter of `name`.

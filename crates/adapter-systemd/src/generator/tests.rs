@@ -1,5 +1,7 @@
 use std::os::unix::fs::symlink;
 
+use companion_core::model::companion::CompanionName;
+
 use super::*;
 
 /// A generator that is a shell script, and its directory.
@@ -26,18 +28,33 @@ fn write_program(program: &Path, body: &str) {
 const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
     n=${f##*/}; printf -- '---%s.service---\n' "${n%.container}"; cat "$f"; done"#;
 
+fn web(text: &str) -> UnitText {
+    (CompanionName::new("web").unwrap(), text.into())
+}
+
 async fn checked(body: &str) -> Result<(), GeneratorError> {
     let (_place, generator) = script(body);
-    generator.check("web", "[Container]\n").await
+    generator.check(&[web("[Container]\n")]).await
 }
 
 #[tokio::test]
 async fn a_unit_is_staged_alone_and_nothing_of_it_is_left() {
     let (_place, generator) = script(&format!("{ACCEPTS}; ls -a \"$QUADLET_UNIT_DIRS\" >&2"));
-    generator.check("web", "[Container]\n").await.unwrap();
+    generator.check(&[web("[Container]\n")]).await.unwrap();
     assert_eq!(fs::read_dir(&generator.stage).unwrap().count(), 0);
     let mode = fs::metadata(&generator.stage).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[tokio::test]
+async fn several_units_are_checked_in_one_run_that_accepts_all_or_none() {
+    let units = ["a", "b"].map(|name| (CompanionName::new(name).unwrap(), "[Container]\n".into()));
+    let (place, generator) = script(&format!("echo run >>\"${{0%/*}}/runs\"; {ACCEPTS}"));
+    generator.check(&units).await.unwrap();
+    assert_eq!(fs::read_to_string(place.path().join("runs")).unwrap(), "run\n");
+    let (_place, generator) = script("echo '---a.service---'");
+    let error = generator.check(&units).await.unwrap_err();
+    assert!(matches!(error, GeneratorError::NoEvents), "{error}");
 }
 
 #[tokio::test]
@@ -49,8 +66,9 @@ async fn a_cancelled_check_leaves_nothing_behind() {
             tokio::task::yield_now().await;
         }
     };
+    let units = [web("[Container]\n")];
     tokio::select! {
-        ended = generator.check("web", "[Container]\n") => panic!("{ended:?}"),
+        ended = generator.check(&units) => panic!("{ended:?}"),
         () = begins => {}
     }
     let swept = async {
@@ -65,7 +83,7 @@ async fn a_cancelled_check_leaves_nothing_behind() {
 async fn the_generator_is_asked_for_a_dry_run_in_an_environment_of_its_own() {
     let (place, generator) =
         script(&format!("echo \"$*\" >\"${{0%/*}}/seen\"; env >>\"${{0%/*}}/seen\"; {ACCEPTS}"));
-    generator.check("web", "[Container]\n").await.unwrap();
+    generator.check(&[web("[Container]\n")]).await.unwrap();
     let seen = fs::read_to_string(place.path().join("seen")).unwrap();
     assert!(seen.starts_with("--user --dryrun --no-kmsg-log\n"), "{seen}");
     let known = [
@@ -89,7 +107,7 @@ async fn the_generator_is_asked_for_a_dry_run_in_an_environment_of_its_own() {
 async fn the_systems_generator_gets_no_flag_of_a_user() {
     let (place, mut generator) = script(&format!("echo \"$*\" >\"${{0%/*}}/seen\"; {ACCEPTS}"));
     generator.scope = Scope::System;
-    generator.check("web", "[Container]\n").await.unwrap();
+    generator.check(&[web("[Container]\n")]).await.unwrap();
     let seen = fs::read_to_string(place.path().join("seen")).unwrap();
     assert_eq!(seen, "--dryrun --no-kmsg-log\n");
 }
@@ -107,7 +125,7 @@ async fn a_generator_that_hangs_is_ended_with_all_that_it_started() {
     let (place, mut generator) =
         script("trap '' TERM; sleep 600 & echo $! >\"${0%/*}/child\"; wait; sleep 600");
     generator.limit = Duration::from_secs(2);
-    let error = generator.check("web", "").await.unwrap_err();
+    let error = generator.check(&[web("")]).await.unwrap_err();
     assert!(matches!(error, GeneratorError::TimedOut { .. }), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Transient);
     let child = fs::read_to_string(place.path().join("child")).unwrap();
@@ -135,7 +153,7 @@ async fn a_program_that_cannot_be_run_is_not_the_units_fault() {
     fs::remove_file(&program).unwrap();
     write_program(&program, "");
     fs::write(&program, "#!/nonexistent/interpreter\n").unwrap();
-    let error = generator.check("web", "").await.unwrap_err();
+    let error = generator.check(&[web("")]).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
 }
 

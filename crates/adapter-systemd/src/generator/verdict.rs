@@ -1,6 +1,9 @@
-//! Interprets the generator's output for one unit. Pure.
+//! Interprets the generator's output for staged units. Pure.
 
+use std::collections::HashSet;
 use std::path::Path;
+
+use companion_core::model::companion::CompanionName;
 
 use super::GeneratorError;
 use crate::error::shown;
@@ -17,20 +20,25 @@ const COMPLAINTS: [&str; 6] = [
     "unbalanced",
 ];
 
-/// Evaluates a dry run over the single unit `name`.
+/// Evaluates a dry run over the units of `names`: all of them must be accepted.
 ///
 /// Before Podman 4.6 the exit status is not sufficient, and the service's header does not reveal a dropped line.
-pub(crate) fn interpret(program: &Path, name: &str, ended: &Ended) -> Result<(), GeneratorError> {
+pub(crate) fn interpret<'n>(
+    program: &Path,
+    names: impl IntoIterator<Item = &'n CompanionName>,
+    ended: &Ended,
+) -> Result<(), GeneratorError> {
     let stderr = String::from_utf8_lossy(&ended.stderr);
     let complaints: Vec<&str> =
         stderr.lines().filter(|line| is_complaint(line)).map(bare).collect();
-    let header = format!("---{name}.service---");
-    let made = String::from_utf8_lossy(&ended.stdout).lines().any(|line| line.trim_end() == header);
+    let stdout = String::from_utf8_lossy(&ended.stdout);
+    let headers: HashSet<&str> = stdout.lines().map(str::trim_end).collect();
+    let made = |name: &CompanionName| headers.contains(format!("---{name}.service---").as_str());
     if !complaints.is_empty() {
         return Err(GeneratorError::Refused { words: shown(&complaints.join("; ")) });
     }
     match ended.code {
-        Some(0) if made => Ok(()),
+        Some(0) if names.into_iter().all(made) => Ok(()),
         Some(0) => Err(GeneratorError::NoEvents),
         _ => Err(GeneratorError::Failed {
             program: program.to_owned(),
@@ -61,7 +69,7 @@ mod tests {
     fn interpreted(code: Option<i32>, stdout: &str, stderr: &str) -> Result<(), GeneratorError> {
         let ended =
             Ended { code, stdout: stdout.as_bytes().to_vec(), stderr: stderr.as_bytes().to_vec() };
-        interpret(Path::new("/g"), "error-ui", &ended)
+        interpret(Path::new("/g"), [&CompanionName::new("error-ui").unwrap()], &ended)
     }
 
     const MADE: &str = "---error-ui.service---\n[Unit]\n";

@@ -138,9 +138,14 @@ async fn a_flood_of_output_is_cut_and_not_kept() {
 }
 
 #[tokio::test]
-async fn results_of_unrequested_units_are_dropped() {
+async fn results_of_units_that_nobody_requests_are_dropped_after_a_while() {
     let scripted = Scripted::new(SAYS);
     scripted.tail(&run("abcd", 0)).await.unwrap();
+    assert!(scripted.journal.tails(&BTreeMap::new()).await.is_empty());
+    scripted.tail(&run("abcd", 0)).await.unwrap();
+    assert_eq!(scripted.calls().len(), 1, "a call about others drops nothing");
+    let long_ago = Instant::now().checked_sub(KEPT).unwrap();
+    scripted.journal.lock().values_mut().for_each(|reading| reading.asked = long_ago);
     assert!(scripted.journal.tails(&BTreeMap::new()).await.is_empty());
     assert!(scripted.journal.lock().is_empty());
     assert_eq!(scripted.calls().len(), 1, "nothing was read");

@@ -105,8 +105,13 @@ impl Memory {
     }
 
     /// Returns the files that the kernel changes when a container of a known service is frozen or ends.
-    pub(super) fn event_files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.states.values().flat_map(|known| &known.processes.event_files)
+    pub(super) fn event_files(&self) -> HashMap<PathBuf, CompanionName> {
+        let files = |(name, known): (&CompanionName, &Known)| {
+            let files = known.processes.event_files.clone().into_iter();
+            let name = name.clone();
+            files.map(move |file| (file, name.clone()))
+        };
+        self.states.iter().flat_map(files).collect()
     }
 }
 

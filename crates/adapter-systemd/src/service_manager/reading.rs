@@ -57,14 +57,16 @@ pub(super) async fn service_states(
     let units: Vec<String> = names.iter().map(service_name).collect();
     let manager = session.manager().await?;
     let listed = async {
-        // First, so that a reload meanwhile makes the next call read all units.
-        let loaded_at = within(limit, manager.units_load_timestamp_monotonic()).await.ok();
-        let rows = within(limit, manager.list_units_by_names(&units)).await?;
-        Ok((loaded_at, rows))
+        // Sent first, so that a reload meanwhile makes the next call read all units.
+        let (loaded_at, rows) = tokio::join!(
+            biased;
+            within(limit, manager.units_load_timestamp_monotonic()),
+            within(limit, manager.list_units_by_names(&units)),
+        );
+        Ok((loaded_at.ok(), rows?))
     };
     let (locations, (loaded_at, rows)) =
         tokio::try_join!(locations(source.units, names, limit), listed)?;
-    bus.units().add(rows.iter().map(|row| row.path.as_str()));
     let rows: HashMap<&str, &UnitRow> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
     lock(source.memory).loaded(loaded_at);
 
@@ -72,6 +74,9 @@ pub(super) async fn service_states(
     let (mut known, mut loaded) = (Vec::new(), Vec::new());
     for (name, unit) in names.iter().zip(&units) {
         let location = locations.get(name).map(String::as_str);
+        if let Some(row) = rows.get(unit.as_str()) {
+            bus.units().add(name, row.path.as_str());
+        }
         match rows.get(unit.as_str()) {
             Some(row) if is_nothing(row) => {
                 states.insert(name.clone(), Ok(ServiceState::absent()));

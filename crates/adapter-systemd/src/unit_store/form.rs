@@ -9,7 +9,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use host_files::blocking::{self, FILE_LIMIT};
-use host_files::units::{Label, UnitForm};
+use host_files::units::{Label, UnitForm, UnitText};
 use quadlet::{PodmanVersion, Refusal, extension_value};
 
 use super::drop_ins;
@@ -97,12 +97,15 @@ impl UnitForm for QuadletForm {
         is_named.then(|| Label { companion: companion.to_owned(), revision: None })
     }
 
-    async fn validate(&self, name: &CompanionName, text: &str) -> PortResult<()> {
+    async fn validate(&self, units: &[UnitText]) -> PortResult<()> {
         let generator = self.find_generator().await.map_err(|error| {
             PortError::new(error.kind(), "failed to validate the unit").with_source(error)
         })?;
-        generator.check(name.as_str(), text).await.map_err(|error| {
-            let attempt = format!("the unit of `{name}` was rejected");
+        generator.check(units).await.map_err(|error| {
+            let attempt = match units {
+                [(name, _)] => format!("the unit of `{name}` was rejected"),
+                units => format!("one of {} units was rejected", units.len()),
+            };
             PortError::new(error.kind(), attempt).with_source(error)
         })
     }

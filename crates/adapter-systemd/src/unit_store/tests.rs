@@ -153,3 +153,24 @@ async fn a_podman_before_quadlet_is_unavailable() {
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(error.chain().contains("4.4"), "{}", error.chain());
 }
+
+#[tokio::test]
+async fn prepared_units_are_validated_in_one_run_and_each_verdict_counts_once() {
+    let place = Place::with_generator(&format!("echo run >>\"${{0%/*}}/runs\"; {ACCEPTS}"));
+    let runs = || fs::read_to_string(place.root.path().join("runs")).unwrap().lines().count();
+    let units = ["a", "b", "c"].map(|base| UnitSpec { name: name(base), ..unit(0) });
+    place.store.prepare(&units).await;
+    for unit in &units {
+        place.store.write(unit).await.unwrap();
+    }
+    assert_eq!(runs(), 1);
+    fs::remove_file(place.file("a")).unwrap();
+    place.store.write(&units[0]).await.unwrap();
+    assert_eq!(runs(), 2, "a later write is validated again");
+    place
+        .store
+        .write(&UnitSpec { description: "other".to_owned(), ..units[1].clone() })
+        .await
+        .unwrap();
+    assert_eq!(runs(), 3, "another text is validated");
+}

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::PortResult;
+use super::{Hint, PortResult};
 use crate::model::hook::{ConfigId, HookSpec, HookState, Rendered};
 
 /// Renders configuration onto the host.
@@ -59,7 +59,7 @@ pub trait HookRunner: Send + Sync {
 
     /// Waits until an input or a rendered file of an observed hook may have changed, as
     /// [`ServiceManager::changed`](super::ServiceManager::changed) does.
-    async fn changed(&self) {
+    async fn changed(&self) -> Hint {
         std::future::pending().await
     }
 }

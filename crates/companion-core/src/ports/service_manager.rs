@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::PortResult;
+use super::{Hint, PortResult};
 use crate::model::companion::CompanionName;
 #[cfg(doc)]
 use crate::model::host::HostTraits;
@@ -119,11 +119,11 @@ pub trait ServiceManager: Send + Sync {
     }
 
     /// Waits until the host reports that a service may have changed since this last returned; then a reconcile
-    /// follows soon. It is a hint: a host may report too much, and the resync finds what it does not report.
+    /// follows soon. The result is a hint: a host may report too much, and the resync finds what it does not report.
     ///
     /// The call is dropped and repeated between reconciles: a change while no call waits makes the next one return
     /// immediately. A host that reports nothing never returns.
-    async fn changed(&self) {
+    async fn changed(&self) -> Hint {
         std::future::pending().await
     }
 }

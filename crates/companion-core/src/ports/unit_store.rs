@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
-use super::PortResult;
+use super::{Hint, PortResult};
 use crate::model::companion::CompanionName;
 #[cfg(doc)]
 use crate::model::container::ContainerSpec;
@@ -66,6 +66,10 @@ pub trait UnitStore: Send + Sync {
     /// from the file system. The rejection of one unit does not affect others.
     async fn write(&self, unit: &UnitSpec) -> PortResult<()>;
 
+    /// Announces that `units` will be written next, one by one, so that the host's validator can check them together. It
+    /// changes nothing, and a rejection is returned by the [`write`](Self::write) of its unit.
+    async fn prepare(&self, _units: &[UnitSpec]) {}
+
     /// Removes the unit of `name`, if it exists and is managed.
     ///
     /// # Errors
@@ -74,7 +78,7 @@ pub trait UnitStore: Send + Sync {
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
 
     /// Waits until a unit may have changed, as [`ServiceManager::changed`](super::ServiceManager::changed) does.
-    async fn changed(&self) {
+    async fn changed(&self) -> Hint {
         std::future::pending().await
     }
 }

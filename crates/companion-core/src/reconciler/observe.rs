@@ -22,11 +22,37 @@ pub(super) async fn observe(
     history: &History,
     limits: &Limits,
 ) -> ObservedState {
+    let list = bounded(limits.read, host.units.list());
+    let (companions, listing_error) = companions(host, desired, history, limits, list).await;
+    ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
+}
+
+/// Reads the inputs of the planner for `names`, which are desired; the others stay as they were `before`.
+pub(super) async fn observe_again(
+    host: &Host,
+    desired: &DesiredState,
+    history: &History,
+    limits: &Limits,
+    (mut before, names): (ObservedState, &BTreeSet<CompanionName>),
+) -> ObservedState {
+    let desired = desired.restricted_to(names);
+    let no_other = async { Ok(BTreeSet::new()) };
+    let (companions, _no_error) = companions(host, &desired, history, limits, no_other).await;
+    before.companions.extend(companions);
+    ObservedState { history: history.clone(), ..before }
+}
+
+/// Reads each companion that is desired or that `list` returns; returns also the error of `list`.
+async fn companions(
+    host: &Host,
+    desired: &DesiredState,
+    history: &History,
+    limits: &Limits,
+    list: impl Future<Output = PortResult<BTreeSet<CompanionName>>>,
+) -> (BTreeMap<CompanionName, ObservedCompanion>, Option<String>) {
     let limit = limits.read;
-    let (hooks, images, listing) =
-        tokio::join!(hooks(host, desired, limit), images(host, desired, limit), async {
-            bounded(limit, host.units.list()).await
-        });
+    let (mut hooks, mut images, listing) =
+        tokio::join!(hooks(host, desired, limit), images(host, desired, limit), list);
     let (mut names, listing_error) = match listing {
         Ok(names) => (names, None),
         Err(error) => (BTreeSet::new(), Some(error.chain())),
@@ -43,22 +69,18 @@ pub(super) async fn observe(
         asked(to_ask.iter(), limit, host.containers.observe(&to_ask)),
         asked(failed.keys(), limit, host.services.log_tails(&failed)),
     );
-    let (mut hooks, mut images) = (hooks, images);
-    let companions = names
-        .into_iter()
-        .map(|name| {
-            let seen = ObservedCompanion {
-                hook: hooks.remove(&name),
-                image: images.remove(&name),
-                unit: units.remove(&name).unwrap_or_else(no_answer),
-                service: services.remove(&name).unwrap_or_else(no_answer),
-                container: containers.remove(&name),
-                log: logs.remove(&name),
-            };
-            (name, seen)
-        })
-        .collect();
-    ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
+    let companion = |name: CompanionName| {
+        let seen = ObservedCompanion {
+            hook: hooks.remove(&name),
+            image: images.remove(&name),
+            unit: units.remove(&name).unwrap_or_else(no_answer),
+            service: services.remove(&name).unwrap_or_else(no_answer),
+            container: containers.remove(&name),
+            log: logs.remove(&name),
+        };
+        (name, seen)
+    };
+    (names.into_iter().map(companion).collect(), listing_error)
 }
 
 /// Reads the current state of one service.

@@ -1,6 +1,6 @@
 //! The desired state: companions to keep, companions to remove, and their generations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +171,13 @@ impl DesiredState {
             Target::Present(_) => None,
             Target::Removed(removed) => Some(removed),
         }
+    }
+
+    /// Returns what is desired for `names`, and nothing for others.
+    #[must_use]
+    pub fn restricted_to(&self, names: &BTreeSet<CompanionName>) -> Self {
+        let target = |name: &CompanionName| Some((name.clone(), self.targets.get(name)?.clone()));
+        Self { latest: self.latest, targets: names.iter().filter_map(target).collect() }
     }
 
     /// Returns the generation of the last intent for `name`.

@@ -109,6 +109,18 @@ pub(super) async fn rejected_unit_is_not_written_and_the_old_one_remains(
     Ok(())
 }
 
+pub(super) async fn prepared_units_are_written_but_a_rejected_one(world: &World) -> Arranged {
+    let [accepted, rejected] = [world.unit(0), world.unit(1)];
+    world.refuse(&rejected.name).await?;
+    let store = world.store();
+    store.prepare(&[accepted.clone(), rejected.clone()]).await;
+    store.write(&accepted).await.done();
+    refused(store.write(&rejected).await, PortErrorKind::Invalid);
+    store.prepare(&[accepted.clone(), accepted.clone()]).await;
+    refused(store.write(&rejected).await, PortErrorKind::Invalid);
+    Ok(())
+}
+
 pub(super) async fn a_unit_that_breaks_a_rule_of_its_own_is_invalid_and_not_written(world: &World) {
     let unit = world.unit(0);
     world.store().write(&unit).await.done();

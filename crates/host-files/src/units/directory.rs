@@ -35,6 +35,12 @@ pub(super) fn file_name<F: UnitForm>(name: &CompanionName) -> String {
     format!("{name}.{}", F::EXTENSION)
 }
 
+/// Returns the companion whose file name is `file_name`.
+pub(super) fn name_of<F: UnitForm>(file_name: &str) -> Option<CompanionName> {
+    let stem = file_name.strip_suffix(F::EXTENSION)?.strip_suffix('.')?;
+    CompanionName::new(stem).ok()
+}
+
 impl<F: UnitForm> UnitDir<F> {
     /// Returns the path without symbolic links; unchanged if it does not exist.
     pub(super) fn resolved(&self) -> PathBuf {
@@ -97,10 +103,7 @@ impl<F: UnitForm> UnitDir<F> {
             return Ok(BTreeSet::new());
         };
         let entries = dir.entries(ENTRY_LIMIT).map_err(failed_to("list the unit directory"))?;
-        let names = entries.iter().filter_map(|entry| {
-            let stem = entry.name_str()?.strip_suffix(F::EXTENSION)?.strip_suffix('.')?;
-            CompanionName::new(stem).ok()
-        });
+        let names = entries.iter().filter_map(|entry| name_of::<F>(entry.name_str()?));
         let names: BTreeSet<CompanionName> = names.collect();
         self.seen.keep_only(&names);
         let is_labelled = |name: &CompanionName| match self.read_if_changed(&dir, name) {

@@ -210,9 +210,11 @@ impl UnitForm for PlantingForm {
         JsonForm.label(name, text)
     }
 
-    async fn validate(&self, name: &CompanionName, _text: &str) -> PortResult<()> {
+    async fn validate(&self, units: &[UnitText]) -> PortResult<()> {
         fs::create_dir_all(&self.0).unwrap();
-        fs::write(self.0.join(file_name::<Self>(name)), "{}").unwrap();
+        for (name, _) in units {
+            fs::write(self.0.join(file_name::<Self>(name)), "{}").unwrap();
+        }
         Ok(())
     }
 }

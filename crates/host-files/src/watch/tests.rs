@@ -3,6 +3,16 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
+/// Returns what changed since the last call.
+fn changes(queue: &Queue) -> Changes {
+    queue.read().unwrap();
+    mem::take(&mut *lock(&queue.changes))
+}
+
+fn has_changed(queue: &Queue) -> bool {
+    changes(queue) != Changes::default()
+}
+
 /// Returns whether `change` of files below a directory is reported for `places` of it.
 fn reports(places: impl Fn(&Path) -> Vec<Place>, change: impl FnOnce(&Path)) -> bool {
     let place = tempfile::tempdir().unwrap();
@@ -11,10 +21,10 @@ fn reports(places: impl Fn(&Path) -> Vec<Place>, change: impl FnOnce(&Path)) -> 
     fs::write(at.join("units/old.container"), "x").unwrap();
     fs::write(at.join("cookie"), "x").unwrap();
     queue.watch(places(at));
-    assert!(!queue.has_changed().unwrap(), "nothing changed yet");
+    assert!(has_changed(&queue), "watched for the first time");
     change(at);
     // The kernel has queued the event when the change returns.
-    queue.has_changed().unwrap()
+    has_changed(&queue)
 }
 
 fn units(at: &Path) -> Vec<Place> {
@@ -80,13 +90,13 @@ fn a_replaced_directory_is_watched_from_the_next_call_on() {
     fs::rename(at.join("units"), at.join("former")).unwrap();
     fs::create_dir(at.join("units")).unwrap();
     queue.watch(units(at));
-    assert!(queue.has_changed().unwrap(), "the event of the former directory is still reported");
+    assert!(has_changed(&queue), "the event of the former directory is still reported");
     fs::write(at.join("units/a.container"), "x").unwrap();
-    assert!(queue.has_changed().unwrap());
+    assert!(has_changed(&queue));
     queue.watch(units(at));
-    assert!(!queue.has_changed().unwrap());
+    assert!(!has_changed(&queue));
     fs::write(at.join("former/a.container"), "x").unwrap();
-    assert!(!queue.has_changed().unwrap(), "the former one is not watched any more");
+    assert!(!has_changed(&queue), "the former one is not watched any more");
 }
 
 #[test]
@@ -97,6 +107,26 @@ fn each_of_several_files_in_one_directory_is_reported() {
         assert!(reports(both, |at| fs::write(at.join(name), "x").unwrap()), "{name}");
     }
     assert!(!reports(both, |at| fs::write(at.join("three"), "x").unwrap()));
+}
+
+#[test]
+fn changed_files_are_named_and_of_many_any_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let (at, queue) = (place.path(), Queue::new().unwrap());
+    let group = at.join("group/cgroup.events");
+    fs::create_dir(at.join("group")).unwrap();
+    fs::write(&group, "frozen 0").unwrap();
+    let places = [Place::with_extension(at, "container"), Place::kernel_file(&group).unwrap()];
+    queue.watch(places.to_vec());
+    assert_eq!(changes(&queue), Changes::Any, "the names of an extension are not known");
+    let unit = at.join("a.container");
+    fs::write(&unit, "x").unwrap();
+    fs::write(&group, "frozen 1").unwrap();
+    assert_eq!(changes(&queue), Changes::Files([unit, group.clone()].into()));
+    fs::remove_dir_all(at.join("group")).unwrap();
+    assert_eq!(changes(&queue), Changes::Files([group].into()));
+    (0..=CHANGES_LIMIT).for_each(|n| fs::write(at.join(format!("{n}.container")), "").unwrap());
+    assert_eq!(changes(&queue), Changes::Any);
 }
 
 #[tokio::test]

@@ -14,8 +14,9 @@ use crate::lock;
 use crate::reader::Reader;
 use crate::text::shown;
 
-/// Maximum number of cached contexts, including unused ones whose read hangs.
-const SLOT_LIMIT: usize = 256;
+/// Maximum number of cached contexts: one for each companion of the largest catalog. At the limit, all are dropped whose
+/// read does not hang.
+const SLOT_LIMIT: usize = 4096;
 
 /// Candidate directories in order, which identify a context apart from build arguments.
 type Candidates = Vec<AbsolutePath>;
@@ -93,17 +94,13 @@ impl Contexts {
         builds.iter().map(|build| build.map_or(Ok(None), context)).collect()
     }
 
-    /// Drops the contexts that none of `builds` uses, except those whose read is running.
-    pub(crate) fn keep_only<'a>(&self, builds: impl Iterator<Item = &'a BuildSource>) {
-        let wanted: BTreeSet<&Candidates> = builds.map(|build| &build.contexts).collect();
-        let mut slots = lock(&self.slots);
-        slots.retain(|candidates, slot| wanted.contains(candidates) || slot.reader.is_running());
-    }
-
     fn slot(&self, candidates: &Candidates) -> Option<Arc<Slot>> {
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(candidates) {
             return Some(Arc::clone(slot));
+        }
+        if slots.len() >= SLOT_LIMIT {
+            slots.retain(|_, slot| slot.reader.is_running());
         }
         if slots.len() >= SLOT_LIMIT {
             return None;

@@ -15,7 +15,7 @@ use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::model::unit::{ContainerState, UnitFile, UnitSpec};
 use companion_core::ports::{
-    Acquired, ContainerRuntime, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
+    Acquired, ContainerRuntime, Hint, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
     ServiceManager, UnitStore,
 };
 use durable_dir::crash_point;
@@ -95,8 +95,8 @@ impl UnitStore for Points<dyn UnitStore> {
         passing("units.remove", name.as_str(), self.0.remove(name)).await
     }
 
-    async fn changed(&self) {
-        self.0.changed().await;
+    async fn changed(&self) -> Hint {
+        self.0.changed().await
     }
 }
 
@@ -133,8 +133,8 @@ impl ServiceManager for Points<dyn ServiceManager> {
         passing("services.reset-failed", name.as_str(), self.0.reset_failed(name)).await
     }
 
-    async fn changed(&self) {
-        self.0.changed().await;
+    async fn changed(&self) -> Hint {
+        self.0.changed().await
     }
 }
 
@@ -187,8 +187,8 @@ impl HookRunner for Points<dyn HookRunner> {
         passing("hooks.remove", output(hook), self.0.remove(hook)).await
     }
 
-    async fn changed(&self) {
-        self.0.changed().await;
+    async fn changed(&self) -> Hint {
+        self.0.changed().await
     }
 }
 

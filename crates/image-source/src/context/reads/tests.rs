@@ -72,15 +72,19 @@ async fn a_shared_context_is_read_once_for_all_build_arguments() {
 }
 
 #[tokio::test]
-async fn unused_contexts_are_dropped_unless_their_read_hangs() {
+async fn at_the_limit_contexts_are_dropped_unless_their_read_hangs() {
     let directories = [directory(), directory(), directory()];
     let builds = directories.each_ref().map(|directory| build(directory.path()));
     let contexts = Contexts::default();
-    contexts.find_all(&builds.each_ref().map(Some), LONG).await;
+    contexts.find_all(&[Some(&builds[0]), Some(&builds[1])], LONG).await;
     let _hanging = hang(&contexts, &builds[0]).await;
-    contexts.keep_only([&builds[1]].into_iter());
+    let path = |n: usize| AbsolutePath::new(format!("/nowhere/{n}")).unwrap();
+    let others = (2..SLOT_LIMIT).map(|n| (vec![path(n)], Arc::default()));
+    contexts.slots.lock().unwrap().extend(others);
     let kept = |build: &BuildSource| contexts.slots.lock().unwrap().contains_key(&build.contexts);
     assert_eq!(builds.each_ref().map(kept), [true, true, false]);
+    assert!(contexts.find_all(&[Some(&builds[2])], LONG).await[0].is_ok());
+    assert_eq!(builds.each_ref().map(kept), [true, false, true]);
 }
 
 #[tokio::test]
