@@ -177,7 +177,7 @@ impl Daemon {
     fn start(host: &FakeHost, manager: Arc<Reconciler>, saw: Saw) -> Self {
         let shutdown = CancellationToken::new();
         let supervisor = Supervisor::new(Arc::clone(&manager));
-        host.tell(supervisor.wake());
+        host.report_tampering();
         let task = tokio::spawn(supervisor.run(shutdown.clone(), move |reconcile| saw(reconcile)));
         Self { shutdown, task, manager }
     }

@@ -1,16 +1,15 @@
 //! Change events of the host, which may be lost.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use companion_core::ports::Hint;
 use tokio::time::sleep;
 
 use crate::host::FakeHost;
+use crate::world::World;
 
 /// The delivery of change events.
-///
-/// An event does not identify the change, so a late event and a reordered one are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Delivery {
     /// Each arrives immediately.
@@ -24,18 +23,17 @@ pub enum Delivery {
     Late(Duration),
 }
 
-/// The receiver of events, and the delivery.
-#[derive(Debug, Default)]
+/// Whether events are reported, and how.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Events {
-    wake: Option<Arc<Notify>>,
+    are_reported: bool,
     delivery: Delivery,
 }
 
 impl FakeHost {
-    /// Sets `wake` as the receiver of an event for every tampering. Automatic changes and port calls emit no
-    /// events.
-    pub fn tell(&self, wake: Arc<Notify>) {
-        self.state().events.wake = Some(wake);
+    /// Reports every tampering as a [hint](Self::hint) from now on. Automatic changes and port calls emit no events.
+    pub fn report_tampering(&self) {
+        self.state().events.are_reported = true;
     }
 
     /// Sets the delivery of events.
@@ -43,15 +41,27 @@ impl FakeHost {
         self.state().events.delivery = delivery;
     }
 
-    /// Emits an event.
+    /// Changes the world outside the ports, and emits an event: about the companions whose unit, service or container is
+    /// another one now, and about all if nothing of the kind changed.
     ///
     /// A duplicated or delayed event requires a runtime.
-    pub(crate) fn event(&self) {
-        let (wake, delivery) = {
-            let state = self.state();
-            let Some(wake) = state.events.wake.clone() else { return };
-            (wake, state.events.delivery)
-        };
+    pub(crate) fn tamper(&self, change: impl FnOnce(&mut World, Duration)) {
+        let (before, after) = self.change(|world, now| {
+            let before = world.slot_digests();
+            change(world, now);
+            (before, world.slot_digests())
+        });
+        let names = before.keys().chain(after.keys());
+        let changed: BTreeSet<_> =
+            names.filter(|name| before.get(name) != after.get(name)).cloned().collect();
+        self.event(if changed.is_empty() { Hint::All } else { Hint::Companions(changed) });
+    }
+
+    fn event(&self, hint: Hint) {
+        let Events { are_reported, delivery } = self.state().events;
+        if !are_reported {
+            return;
+        }
         let later = match delivery {
             Delivery::Lost => return,
             Delivery::Delivered => None,
@@ -59,12 +69,13 @@ impl FakeHost {
             Delivery::Late(late) => Some(late),
         };
         if !matches!(delivery, Delivery::Late(_)) {
-            wake.notify_one();
+            self.hint(hint.clone());
         }
         if let Some(later) = later {
+            let host = self.clone();
             drop(tokio::spawn(async move {
                 sleep(later).await;
-                wake.notify_one();
+                host.hint(hint);
             }));
         }
     }

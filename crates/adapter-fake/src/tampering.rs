@@ -16,8 +16,7 @@ macro_rules! done_to_the_world {
             $(
                 #[doc = concat!("[`World::", stringify!($name), "`](crate::World::", stringify!($name), ").")]
                 pub fn $name(&self, $($argument: $kind),*) {
-                    self.change(|world, _| world.$name($($argument),*));
-                    self.event();
+                    self.tamper(|world, _| world.$name($($argument),*));
                 }
             )*
         }
@@ -31,8 +30,7 @@ macro_rules! done_to_the_world_now {
             $(
                 #[doc = concat!("[`World::", stringify!($name), "`](crate::World::", stringify!($name), "), now.")]
                 pub fn $name(&self, $($argument: $kind),*) {
-                    self.change(|world, now| world.$name($($argument,)* now));
-                    self.event();
+                    self.tamper(|world, now| world.$name($($argument,)* now));
                 }
             )*
         }

@@ -1,6 +1,7 @@
 //! Faults do what they say, to the calls that they name.
 
-use companion_core::ports::PortErrorKind;
+use companion_core::ports::{Hint, PortErrorKind};
+use tokio::time::timeout;
 
 use super::*;
 use crate::Delivery;
@@ -105,13 +106,14 @@ async fn state_hidden_by_an_older_world_is_unknown_to_the_caller() {
 async fn events_arrive_or_are_lost_or_doubled_or_late() {
     let arrivals = async |delivery| {
         let bench = Bench::new();
-        let wake = std::sync::Arc::new(tokio::sync::Notify::new());
-        bench.host.tell(wake.clone());
+        bench.host.report_tampering();
         bench.host.deliver_events(delivery);
         bench.host.delete_unit(bench.name());
         let begin = tokio::time::Instant::now();
         let mut seconds = Vec::new();
-        while tokio::time::timeout(60 * SECOND, wake.notified()).await.is_ok() {
+        let named = Hint::Companions([bench.name().clone()].into());
+        while let Ok(hint) = timeout(60 * SECOND, ServiceManager::changed(&bench.host)).await {
+            assert_eq!(hint, named);
             seconds.push(begin.elapsed().as_secs());
         }
         seconds

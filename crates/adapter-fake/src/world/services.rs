@@ -1,7 +1,7 @@
 //! Services: their states, and how the service manager reports them.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
@@ -208,12 +208,16 @@ impl World {
 
     /// Returns a digest of each service, which differs after each change of it.
     pub(crate) fn service_digests(&self) -> BTreeMap<CompanionName, u64> {
-        let digest = |(name, slot): (&CompanionName, &Slot)| {
-            let mut hasher = DefaultHasher::new();
-            (&slot.service, &slot.load, slot.masked).hash(&mut hasher);
-            (name.clone(), hasher.finish())
-        };
-        self.slots.iter().map(digest).collect()
+        self.digests(|slot| digest_of(&(&slot.service, &slot.load, slot.masked)))
+    }
+
+    /// Returns a digest of each companion's unit, service and container.
+    pub(crate) fn slot_digests(&self) -> BTreeMap<CompanionName, u64> {
+        self.digests(digest_of)
+    }
+
+    fn digests(&self, digest: impl Fn(&Slot) -> u64) -> BTreeMap<CompanionName, u64> {
+        self.slots.iter().map(|(name, slot)| (name.clone(), digest(slot))).collect()
     }
 
     /// Resets the failed state and the start counter of `name`.
@@ -266,4 +270,10 @@ fn run_of(phase: Phase) -> (RunState, &'static str) {
         Phase::Stopping { .. } => (RunState::Stopping, "deactivating (stop)"),
         Phase::Waiting { .. } => (RunState::BetweenRestarts, "activating (auto-restart)"),
     }
+}
+
+fn digest_of(part: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    part.hash(&mut hasher);
+    hasher.finish()
 }
