@@ -1,16 +1,21 @@
 //! The daemon's service, `companion.service`: its state, and the commands that change it, by `systemctl`.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use adapter_systemd::Scope;
+use companion_core::model::companion::CompanionName;
 use tokio::process::Command;
 
 use crate::error::{CommandError, CommandResult};
 
 pub(crate) mod unit;
+mod usage;
+
+pub(crate) use usage::Usage;
 
 /// The name of the unit.
 pub(crate) const UNIT: &str = "companion.service";
@@ -151,6 +156,24 @@ impl Systemctl {
     pub(crate) async fn state(self) -> CommandResult<ServiceState> {
         let text = self.ask(&["show", PROPERTIES, UNIT]).await?;
         Ok(ServiceState::parse(&text))
+    }
+
+    /// Queries what the service of each of `names` uses.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub(crate) async fn usage(
+        self,
+        names: impl Iterator<Item = &CompanionName>,
+    ) -> CommandResult<BTreeMap<CompanionName, Usage>> {
+        let units: Vec<String> = names.map(|name| format!("{name}.service")).collect();
+        // Without a unit, `show` prints the properties of the manager.
+        if units.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let words = ["show", usage::PROPERTIES].into_iter();
+        let words: Vec<_> = words.chain(units.iter().map(String::as_str)).collect();
+        Ok(usage::parse(&self.ask(&words).await?))
     }
 
     /// Queries the directory of the operator's units.

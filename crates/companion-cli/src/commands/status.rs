@@ -35,8 +35,8 @@ pub(super) use wide::Facts;
 /// repair failed or is blocked), blocked (does not run and cannot be started now), removing, orphaned
 /// (managed, but not in the desired state), unknown (could not be read), not-installed.
 ///
-/// With --output wide, also the address of the page, the image, the state of the daemon's service, and the
-/// versions.
+/// With --output wide, also the address of the page, the image, the memory and the processor time of the
+/// service, the state of the daemon's service, and the versions.
 ///
 /// With --json: {"version": 1, "healthy": bool, "host": "user" | "system" | …, "leader": {"program", "pid", "version", "since",
 /// "answers", …} | null, "observed_generation", "inputs": {"digest", "catalogs", "problem"},
@@ -45,7 +45,8 @@ pub(super) use wide::Facts;
 /// "running": […], "settled", "service", "restarts", "revisions": {"unit_file", "loaded", "running"},
 /// "root_cause", "log": [the last lines of a failed run], "log_error", "drop_ins": [the paths in
 /// force], "not_honoured": [settings that this host ignores], "url", "image": {"reference", "id"},
-/// "edited": [copies of edited unit files]}]}; unknown values are null.
+/// "usage": {"memory" (bytes), "cpu_milliseconds"} (with --output wide), "edited": [copies of edited unit
+/// files]}]}; unknown values are null.
 ///
 /// Exit status: 0 if all are ready, 1 if one is not or the leader hangs, 2 for an unknown name, 3 if a
 /// prerequisite is missing.
@@ -74,7 +75,7 @@ pub(crate) struct Arguments {
 pub(super) enum Form {
     /// State and service.
     Short,
-    /// With the address of the page and the image.
+    /// With the address of the page, the image, and what the service uses.
     Wide,
 }
 

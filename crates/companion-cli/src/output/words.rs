@@ -25,6 +25,12 @@ pub(crate) fn milliseconds(milliseconds: u64) -> String {
     }
 }
 
+/// Formats a number of bytes in MiB with tenths.
+#[expect(clippy::cast_precision_loss, reason = "tenths of a MiB are shown")]
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}
+
 /// Formats a time in UTC, such as `2026-11-28 14:05:09Z`.
 pub(crate) fn timestamp(at: SystemTime) -> String {
     humantime::format_rfc3339_seconds(at).to_string().replace('T', " ")

@@ -50,6 +50,7 @@ fn status_is_printed_as_json() {
         "settled",
         "since",
         "url",
+        "usage",
         "why",
     ];
     let mut keys: Vec<_> = companion.as_object().unwrap().keys().collect();

@@ -1,5 +1,6 @@
 //! Prints a status, as lines and as JSON.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use archipelago_companions::leader::Answer;
@@ -14,7 +15,7 @@ use crate::commands::report::VERSION;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::output::{Output, Style, Table, words};
-use crate::service::{Systemctl, UNIT};
+use crate::service::{Systemctl, UNIT, Usage};
 
 /// Prints the status in the requested form.
 pub(super) async fn found(
@@ -23,10 +24,15 @@ pub(super) async fn found(
     config: &Config,
     output: &Output,
 ) -> CommandResult<()> {
+    let usage = match config.host.daemon_scope().filter(|_| form == Form::Wide) {
+        // A systemd that does not respond is reported with the daemon's service.
+        Some(scope) => Systemctl::new(scope).usage(found.facts.keys()).await.unwrap_or_default(),
+        None => BTreeMap::new(),
+    };
     if output.is_json() {
-        return json(found, output);
+        return json(found, &usage, output);
     }
-    lines(found, form, config, output);
+    lines(found, form, &usage, config, output);
     if form == Form::Wide {
         let account = rustix::process::geteuid().as_raw();
         output.note(format!("host: {} (uid {account})", config.host.description()));
@@ -51,7 +57,11 @@ async fn about_the_daemon(found: &Found, config: &Config, output: &Output) {
 }
 
 /// Prints the status as JSON.
-fn json(found: &Found, output: &Output) -> CommandResult<()> {
+fn json(
+    found: &Found,
+    usage: &BTreeMap<CompanionName, Usage>,
+    output: &Output,
+) -> CommandResult<()> {
     let broken = |error: serde_json::Error| {
         CommandError::failure(format!("failed to generate JSON: {error}"))
     };
@@ -81,6 +91,7 @@ fn json(found: &Found, output: &Output) -> CommandResult<()> {
     }
     for companion in report["companions"].as_array_mut().into_iter().flatten() {
         let name = companion["name"].as_str().and_then(|name| CompanionName::new(name).ok());
+        companion["usage"] = json!(name.as_ref().and_then(|name| usage.get(name)));
         let facts = name.and_then(|name| found.facts.get(&name).cloned()).unwrap_or_default();
         let facts = serde_json::to_value(facts).map_err(broken)?;
         if let (Some(companion), Value::Object(facts)) = (companion.as_object_mut(), facts) {
@@ -99,20 +110,34 @@ fn json(found: &Found, output: &Output) -> CommandResult<()> {
 }
 
 /// Prints the status as lines.
-fn lines(found: &Found, form: Form, config: &Config, output: &Output) {
+fn lines(
+    found: &Found,
+    form: Form,
+    usage: &BTreeMap<CompanionName, Usage>,
+    config: &Config,
+    output: &Output,
+) {
     let (report, scope) = (&found.report, config.host.daemon_scope());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if report.companions.is_empty() && found.absent.is_empty() {
         output.line("no companions: no app is recorded as installed");
     }
     let mut table = Table::default();
+    let row = |name: &CompanionName, health, service| {
+        let mut cells = vec![name.to_string(), health, service];
+        if form == Form::Wide {
+            cells.extend(wide(found.facts.get(name)));
+            cells.push(usage.get(name).map(|usage| usage.short()).unwrap_or_default());
+        }
+        cells
+    };
     for status in &report.companions {
         let health = output.styled(Style::of(status.health), &status.health.to_string());
-        table.row_of(row(found, form, &status.name, health, service(status, now)));
+        table.row_of(row(&status.name, health, service(status, now)));
     }
     for name in &found.absent {
         let health = output.styled(Style::Faint, "not-installed");
-        table.row_of(row(found, form, name, health, String::new()));
+        table.row_of(row(name, health, String::new()));
     }
     let edited = |status: &CompanionStatus| edited(found.facts.get(&status.name));
     let details = report.companions.iter().map(|it| {
@@ -128,21 +153,11 @@ fn lines(found: &Found, form: Form, config: &Config, output: &Output) {
     about_the_leader(found, now, output);
 }
 
-fn row(
-    found: &Found,
-    form: Form,
-    name: &CompanionName,
-    health: String,
-    service: String,
-) -> Vec<String> {
-    let mut cells = vec![name.to_string(), health, service];
-    if form == Form::Wide {
-        let facts = found.facts.get(name);
-        cells.push(facts.and_then(|facts| facts.url.clone()).unwrap_or_default());
-        let image = facts.and_then(|facts| facts.image.as_ref());
-        cells.push(image.map(Image::short).unwrap_or_default());
-    }
-    cells
+/// Returns the address of the page and the image.
+fn wide(facts: Option<&Facts>) -> [String; 2] {
+    let image = facts.and_then(|facts| facts.image.as_ref());
+    let url = facts.and_then(|facts| facts.url.clone());
+    [url, image.map(Image::short)].map(Option::unwrap_or_default)
 }
 
 /// Returns the line about the copies of an edited unit.
