@@ -2,11 +2,13 @@
 //! files and logs its calls.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::bench::{Bench, Ran};
 
-/// A `systemctl` with the verbs that `setup` uses. `loaded` exists while the unit is loaded.
+/// A `systemctl` with the verbs that `setup` uses. `loaded` exists while the unit is loaded; `kill-before` and `kill-after` have
+/// the number of the change at which it kills who called it.
 const SYSTEMCTL: &str = r#"
 cd "${0%/*}/../systemd"
 test "$1" = --user && shift
@@ -16,12 +18,20 @@ case $1 in
 show)
     case $2 in *UnitPath) echo "/x/systemd/user.control $HOME/.config/systemd/user /etc/systemd/user"; exit ;; esac
     test -e loaded && echo LoadState=loaded || echo LoadState=not-found
+    test ! -e loaded || test -e "$unit" || echo NeedDaemonReload=yes
     test -e active && echo ActiveState=active || echo ActiveState=inactive
     test -e enabled && echo UnitFileState=enabled || echo UnitFileState=disabled
     text=; value pid; echo "MainPID=${text:-0}"
     exit ;;
 esac
 echo "$*" >>asked
+kill_now() {
+    test -e "kill-$1" || return 0
+    read -r left <"kill-$1"
+    echo $((left - 1)) >"kill-$1"
+    test "$left" -gt 1 || { rm -f "kill-$1"; kill -KILL $PPID; exit; }
+}
+kill_now before
 case $1 in
 daemon-reload) if test -e "$unit"; then echo >loaded; else rm -f loaded; fi ;;
 enable) echo >enabled ;;
@@ -32,6 +42,7 @@ start | restart)
     echo >active ;;
 stop) rm -f active ;;
 esac
+kill_now after
 "#;
 
 struct Host {
@@ -53,6 +64,19 @@ impl Host {
 
     fn setup(&self, options: &[&str]) -> Ran {
         self.bench.run(&[&["--host", "user", "setup"], options].concat())
+    }
+
+    /// The same, killed before or after its change number `at`.
+    fn killed(&self, options: &[&str], when: &str, at: usize) {
+        self.bench.file(&format!("systemd/kill-{when}"), &format!("{at}\n"));
+        let mut command = self.bench.command(&[&["--host", "user", "setup"], options].concat());
+        assert_eq!(command.output().unwrap().status.signal(), Some(9), "{options:?} {when} {at}");
+    }
+
+    /// Whether the daemon's service is loaded, enabled, active.
+    fn service(&self) -> [bool; 3] {
+        ["loaded", "enabled", "active"]
+            .map(|it| self.bench.home().join("systemd").join(it).exists())
     }
 
     /// The changes requested from systemd since the last call.
@@ -295,4 +319,23 @@ fn a_removal_deletes_the_unit_and_keeps_the_catalog() {
     assert!(ran.told("note").unwrap().contains(host.catalog().to_str().unwrap()), "{ran:?}");
     let ran = host.setup(&["--remove"]);
     assert_eq!((ran.status, host.asked().len()), (0, 0), "{ran:?}");
+}
+
+#[test]
+fn killed_setup_and_removal_are_completed_by_the_next_one() {
+    for when in ["before", "after"] {
+        for at in 1..=SET_UP.len() {
+            let host = Host::new();
+            host.killed(&[], when, at);
+            host.setup(&[]);
+            assert_eq!(host.service(), [true; 3], "{when} {at}");
+            let again = host.setup(&[]);
+            assert!(again.stdout.contains("\nnothing was changed\n"), "{when} {at}: {again:?}");
+
+            host.killed(&["--remove"], when, at);
+            let ran = host.setup(&["--remove"]);
+            assert_eq!((ran.status, host.service()), (0, [false; 3]), "{when} {at}: {ran:?}");
+            assert!(!host.unit().exists() && host.catalog().exists(), "{when} {at}");
+        }
+    }
 }

@@ -210,7 +210,8 @@ pub(super) fn removal(found: &Found) -> Vec<Entry> {
     if state.is_enabled() {
         plan.push(Entry::Change(Change::Disable));
     }
-    let mut reload = state.is_enabled();
+    // A removal that was killed after it deleted the unit has not reloaded it.
+    let mut reload = state.is_enabled() || state.needs_reload;
     match &found.unit {
         FoundUnit::Same | FoundUnit::Outdated | FoundUnit::HidesPackaged(_) => {
             plan.push(Entry::Change(Change::DeleteUnit { path: found.unit_path.clone() }));
