@@ -178,6 +178,9 @@ impl From<CompanionsError> for CommandError {
         };
         let command = Self { fault, ..Self::failure(chain(&error)) };
         match &error {
+            CompanionsError::Record(_) => command.hinted(
+                "`companion doctor` checks the state directory, and prints what fixes it",
+            ),
             CompanionsError::LeaderHangs { .. } => command.hinted(
                 "the intent is recorded; `--take-over` kills the process and takes over",
             ),

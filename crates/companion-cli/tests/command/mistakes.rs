@@ -1,4 +1,8 @@
-//! Typical mistakes, and the whole answer to each. Those that need a failing host are in `commands/causes/tests.rs`.
+//! Typical mistakes, and the whole answer to each.
+//!
+//! Elsewhere: a failing host in `commands/causes/tests.rs`, missing prerequisites and two installations in `doctor.rs`, a second
+//! daemon in `daemon.rs`, a log of an unknown name and an edited unit in `look.rs`, an app outside the catalog in `passes.rs`, a
+//! missing or empty file in `everything.rs`, an unmanaged unit of the daemon in `setup.rs`.
 
 use crate::bench::Bench;
 
@@ -74,8 +78,26 @@ fn a_record_of_a_newer_version_is_answered_with_the_upgrade() {
         &["--state-dir", state.to_str().unwrap(), "install", "lnd"],
         1,
         "error: failed to access the desired state: the desired state HOME/state/desired.json is invalid: \
-         its version is 99, but this program supports version 2; upgrade companion\n",
+         its version is 99, but this program supports version 2; upgrade companion\n\
+         hint: `companion doctor` checks the state directory, and prints what fixes it\n",
     );
+}
+
+#[test]
+fn a_damaged_record_is_kept_and_named() {
+    let bench = Bench::new();
+    let record = bench.file("state/desired.json", "{\"version\": 2, \"apps\"");
+    let state = bench.home().join("state");
+    std::fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    answers(
+        &bench,
+        &["--state-dir", state.to_str().unwrap(), "remove", "lnd"],
+        1,
+        "error: failed to access the desired state: the desired state HOME/state/desired.json is invalid: \
+         damaged at line 1, column 21\n\
+         hint: `companion doctor` checks the state directory, and prints what fixes it\n",
+    );
+    assert_eq!(std::fs::read_to_string(record).unwrap(), "{\"version\": 2, \"apps\"");
 }
 
 #[test]
