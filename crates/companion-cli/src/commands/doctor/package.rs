@@ -1,4 +1,4 @@
-//! Checks the Debian package of this program: whether dpkg has completed it.
+//! Checks the package of this program: whether dpkg or rpm has completed it.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,25 +11,35 @@ use crate::service::unit::is_packaged;
 /// The name of this check.
 const CHECK: &str = "package";
 
-/// The timeout for `dpkg-query`.
+/// The timeout of a query.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks dpkg about the package `companion`, if this program is where it installs one.
+/// Asks dpkg and rpm about the package `companion`, if this program is where it installs one.
 pub(super) async fn finding() -> Option<Finding> {
     let own = std::env::current_exe().ok()?.canonicalize().ok()?;
     if !is_packaged(&own) {
         return None;
     }
-    let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat=${db:Status-Status} ${Version}", "companion"]);
-    query.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    // Without dpkg, or for a program that it did not install, there is nothing to check.
+    let form = "--showformat=${db:Status-Status} ${Version}";
+    if let Some(answer) = ask("dpkg-query", &["--show", form, "companion"]).await
+        && let Some(found) = of_dpkg(answer.trim())
+    {
+        return Some(found);
+    }
+    let form = "--queryformat=%{VERSION}-%{RELEASE}\n";
+    of_rpm(&ask("rpm", &["--query", form, "companion"]).await?)
+}
+
+/// Returns the answer of a package manager; `None` without it, or for a program that it did not install.
+async fn ask(program: &str, words: &[&str]) -> Option<String> {
+    let mut query = Command::new(program);
+    query.args(words).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let answer = tokio::time::timeout(LIMIT, query.output()).await.ok()?.ok()?;
-    state(String::from_utf8_lossy(&answer.stdout).trim())
+    answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// Reads a status of dpkg (dpkg(1)) and a version.
-fn state(text: &str) -> Option<Finding> {
+fn of_dpkg(text: &str) -> Option<Finding> {
     let (status, version) = text.split_once(' ').unwrap_or((text, ""));
     let fix = match status {
         "installed" => return Some(Finding::ok(CHECK, format!("companion {version}"))),
@@ -43,6 +53,21 @@ fn state(text: &str) -> Option<Finding> {
     Some(Finding::error(CHECK, found, fix))
 }
 
+/// Reads the versions that rpm has recorded: an upgrade that did not complete leaves two.
+fn of_rpm(text: &str) -> Option<Finding> {
+    let versions: Vec<_> = text.lines().collect();
+    match versions[..] {
+        [] => None,
+        [version] => Some(Finding::ok(CHECK, format!("companion {version}"))),
+        _ => {
+            let found =
+                format!("rpm did not complete an upgrade: companion {}", versions.join(", "));
+            let fix = "sudo dnf remove --duplicates companion, or rpm --upgrade --replacepkgs the file again";
+            Some(Finding::error(CHECK, found, fix))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,11 +79,19 @@ mod tests {
             ("unpacked", "--configure"),
             ("half-configured", "--configure"),
         ] {
-            let finding = state(&format!("{status} 0.2.0-1")).unwrap();
+            let finding = of_dpkg(&format!("{status} 0.2.0-1")).unwrap();
             assert!(finding.is_error() && finding.found.contains(status), "{finding:?}");
             assert!(finding.fix.unwrap().contains(fix), "{status}");
         }
-        assert!(!state("installed 0.2.0-1").unwrap().is_error());
-        assert_eq!(state("").or_else(|| state("config-files 0.1.0-1")), None);
+        assert!(!of_dpkg("installed 0.2.0-1").unwrap().is_error());
+        assert_eq!(of_dpkg("").or_else(|| of_dpkg("config-files 0.1.0-1")), None);
+    }
+
+    #[test]
+    fn two_recorded_versions_are_an_upgrade_that_rpm_did_not_complete() {
+        assert!(!of_rpm("0.1.0-1\n").unwrap().is_error());
+        let finding = of_rpm("0.1.0-1\n0.2.0-1\n").unwrap();
+        assert!(finding.is_error() && finding.found.ends_with("0.1.0-1, 0.2.0-1"), "{finding:?}");
+        assert_eq!(of_rpm(""), None);
     }
 }
