@@ -55,11 +55,15 @@ publish:
 release:
     .ci/run release
 
+# the recorded demo of README and book
+session:
+    .ci/run session
+
 # the book, in target/book
 book:
     .ci/run book
 
-# deb, rpm, tarball, SBOM, checksums; the deb on the machine
+# deb, rpm, tarball, SBOM, checksums; deb and rpm on the machine
 packages:
     .ci/run packages
 

@@ -17,6 +17,7 @@ mod hosts;
 mod look;
 mod mistakes;
 mod passes;
+mod session;
 mod setup;
 mod terminal;
 mod texts;

@@ -9,7 +9,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use crate::bench::Bench;
 
 /// Runs the program on a terminal of the type `term`, and returns all its output.
-fn on_a_terminal(bench: &Bench, term: Option<&str>, arguments: &[&str]) -> String {
+pub(crate) fn on_a_terminal(bench: &Bench, term: Option<&str>, arguments: &[&str]) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();

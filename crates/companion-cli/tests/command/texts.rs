@@ -160,6 +160,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let pages = std::fs::read_dir(root.join("docs/book/src")).unwrap();
     let pages = pages.map(|page| page.unwrap().path());
+    let pages = pages.filter(|page| page.extension().is_some_and(|it| it == "md"));
     let paths: Vec<_> = pages.chain([root.join("README.md")]).collect();
     assert!(paths.len() > 10, "{paths:?}");
     paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
