@@ -1,11 +1,14 @@
-//! The deb on a Debian that never saw companion: installed, upgraded, downgraded, interrupted, removed and purged. Run by
-//! `run --packages`, which puts the packages into `/opt/packages`; archy's store has the base image by its usual name.
+//! The packages on a Debian that never saw companion: installed, upgraded, downgraded, interrupted, removed and purged. Run by
+//! `run --packages`, which puts them into `/opt/packages`; archy's store has the base image by its usual name.
 
 use std::fs;
+use std::time::Instant;
 
 use crate::guest::{Ran, archy, property, root, root_reading, spawn_root, systemctl, undo, until};
 use crate::http;
 use crate::node::{BITCOIN, Companion, ELECTRS, LND, USER_UNITS};
+
+mod rpm;
 
 /// The program of the package.
 const PROGRAM: &str = "/usr/bin/companion";
@@ -16,6 +19,7 @@ const FRESH: &str = "
 rm -rf /run/packages /tmp/repack*
 dpkg --configure --pending || true
 dpkg --purge --force-remove-reinstreq companion || true
+rpm --erase --allmatches companion || true
 archy systemctl --user disable --now companion.service || true
 for user in archy root; do
     units=/home/archy/.config/containers/systemd manager='archy systemctl --user' podman='archy podman'
@@ -89,9 +93,11 @@ fn daemon_runs_the_installed_program() -> bool {
 /// archy with the package, its daemon, and two ready companions.
 fn installed() {
     fresh();
+    let start = Instant::now();
     install(&deb()).exits(0);
     companion(&["setup"]).exits(0);
     companion(&["install", "lnd", "electrumx"]).exits(0);
+    println!("measured: from the package to two pages in {:.1} s", start.elapsed().as_secs_f64());
     assert!([LND, ELECTRS].into_iter().all(Companion::is_up));
 }
 
@@ -188,6 +194,37 @@ fn removal_keeps_companions_and_purge_leaves_no_file() {
     assert_eq!(runs(), before);
     companion(&["remove", "lnd", "electrumx"]).exits(0);
     assert!(LND.container().is_none() && !fs::exists(LND.unit()).unwrap());
+}
+
+#[test]
+fn killed_uninstall_is_completed_by_the_next_one() {
+    // Over the removal of units, the daemon, images and the state.
+    for delay in ["0.05", "0.4", "0.8", "1.2", "1.5", "1.8"] {
+        installed();
+        let killed = archy(&["timeout", "--signal=KILL", delay, PROGRAM, "uninstall", "--yes"]);
+        println!("after {delay} s: {killed}");
+        companion(&["uninstall", "--yes"]).exits(0);
+        for one in [LND, ELECTRS] {
+            assert!(one.container().is_none() && !fs::exists(one.unit()).unwrap(), "{delay}");
+        }
+        assert_eq!(property("companion.service", "UnitFileState"), "disabled", "{delay}");
+        assert!(!fs::exists("/home/archy/.local/state/companion").unwrap(), "{delay}");
+        let images = archy(&["podman", "images", "--quiet", "localhost/lnd-ui"]).good();
+        assert_eq!(images, "", "{delay}");
+    }
+}
+
+#[test]
+fn base_image_can_be_pinned_by_its_digest() {
+    fresh();
+    let digest =
+        ["podman", "image", "inspect", "--format", "{{.Digest}}", "localhost/companion-base"];
+    let base = format!("BASE_IMAGE=localhost/companion-base@{}", archy(&digest).good());
+    install(&deb()).exits(0);
+    companion(&["setup", "--build-arg", &base]).exits(0);
+    companion(&["install", "lnd"]).exits(0);
+    let status = companion(&["status", "--output", "wide"]).exits(0);
+    assert!(status.stdout.contains(" of CPU"), "what the service uses is shown: {status}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! one.
 
 use std::fs;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -108,7 +109,9 @@ fn following_the_readme_ends_with_a_daemon_and_ready_companions() {
     assert_eq!(begin.lines().filter(|line| *line == INSTALL).count(), 1);
     let newcomer = Newcomer::arrive();
 
+    let start = Instant::now();
     newcomer.follow(begin);
+    println!("measured: README without the compilation in {:.1} s", start.elapsed().as_secs_f64());
     assert_eq!(newcomer.run("systemctl --user is-active companion").good(), "active");
     assert_eq!(newcomer.run("systemctl --user is-enabled companion").good(), "enabled");
     assert_eq!(newcomer.ready(), ["archy-electrs-ui", "archy-lnd-ui"]);
