@@ -22,8 +22,8 @@ mod package;
 /// Checks the service manager and its bus, lingering, the environment, cgroups, Podman and its
 /// generator, the id ranges of rootless Podman, whether a container starts, every unit file that the
 /// generator reads (one unparsable file makes it drop all of them), the catalog, the network (registries
-/// that are contacted, ports of the pages), the state directory, whether the daemon runs, and whether dpkg
-/// completed the package of this program. All checks run, even if some fail. If an image of a companion is present,
+/// that are contacted, ports of the pages), the state directory, whether the daemon runs, and whether dpkg or
+/// rpm completed the package of this program. All checks run, even if some fail. If an image of a companion is present,
 /// a container of it is started without a network, and removed; nothing else is changed.
 ///
 /// With --json: {"version": 1, "ok": bool, "checks": [{"check", "state": "ok" | "warning" | "error",
