@@ -6,12 +6,12 @@
 use companion_core::model::container::{HealthCheck, Probe};
 use quadlet::Start;
 
-use crate::unit_text::{TIMEOUT_START, seconds};
+use crate::unit_text::TIMEOUT_START;
 
 /// Returns when a start is complete: at the first success of `check`, or when the container runs.
 pub(crate) fn start(check: Option<&HealthCheck>) -> Start {
     let Some(check) = check else {
-        return Start::RunningWithin(seconds(TIMEOUT_START.get()));
+        return Start::RunningWithin(TIMEOUT_START);
     };
     let command = command(check);
     let HealthCheck { interval, timeout, retries, start_period, .. } = *check;

@@ -1,14 +1,13 @@
 //! Maps each setting of a unit to Quadlet, and places the ownership label and the revision. `quadlet` renders the text.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
-use std::time::Duration;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use companion_core::model::container::{
     AbsolutePath, ContainerSpec, Network, PortMapping, Protocol, RestartPolicy,
 };
 use companion_core::model::unit::UnitSpec;
-use quadlet::{Container, ContainerUnit, Extension, HostAddress, Secret, Stop};
+use quadlet::{Container, ContainerUnit, Extension, Secret, Stop};
 
 use crate::probe;
 use crate::scope::Scope;
@@ -63,20 +62,18 @@ pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
         RestartPolicy::OnFailure => quadlet::RestartPolicy::OnFailure,
         RestartPolicy::No => quadlet::RestartPolicy::No,
     });
-    made.service.restart_delay = spec.restart_delay.map(seconds);
-    if spec.restart_delay.is_some_and(|delay| delay >= UNLIMITED_FROM) {
-        made.unit.start_limit_interval = Some(Duration::ZERO);
-    }
+    made.service.restart_delay = spec.restart_delay;
+    made.unit.without_start_limit = spec.restart_delay.is_some_and(|delay| delay >= UNLIMITED_FROM);
     made.start = probe::start(spec.health.as_ref());
     made.stop = spec.stop_timeout.map(|grace| Stop { grace, margin: STOP_MARGIN });
-    made.service.memory_max = spec.memory.map(|memory| memory.bytes());
-    made.service.cpu_quota = spec.cpu_quota.map(|quota| quota.percent());
-    made.install.wanted_by = vec![scope.wanted_by().to_owned()];
-    made.quadlet.default_dependencies = false;
+    made.service.memory_max = spec.memory.and_then(|memory| NonZeroU64::new(memory.bytes()));
+    made.service.cpu_quota = spec.cpu_quota.and_then(|quota| NonZeroU32::new(quota.percent()));
+    made.wanted_by = Some(scope.wanted_by().to_owned());
+    made.starts_without_network = true;
     let mark = MARK_SECTION.trim_start_matches("X-");
-    made.extensions = vec![
+    made.extension = Some(
         Extension::new(mark).with(MARK_NAME, unit.name.as_str()).with(MARK_REVISION, &revision),
-    ];
+    );
     made
 }
 
@@ -84,8 +81,8 @@ fn container(unit: &UnitSpec, scope: Scope) -> Container {
     let spec = &unit.container;
     let mut container = Container::new(unit.image.as_str());
     container.container_name = Some(unit.name.to_string());
-    container.user = spec.user.map(|user| quadlet::User::ids(user.uid, user.gid));
-    container.networks = vec![match &spec.network {
+    container.user = spec.user.map(|user| quadlet::User { uid: user.uid, gid: user.gid });
+    container.network = Some(match &spec.network {
         Network::Host => quadlet::Network::Host,
         // All rootless bridges share one network namespace, whose way to the host is made of the interfaces that were
         // there when its first container started, and is lost with a file of the runtime directory. Root's Podman has
@@ -96,7 +93,7 @@ fn container(unit: &UnitSpec, scope: Scope) -> Container {
         // Without `Network=`, rootless Podman uses pasta, and root a bridge.
         Network::Bridge => quadlet::Network::Bridge,
         Network::Named(name) => quadlet::Network::Named(name.as_str().to_owned()),
-    }];
+    });
     container.publish_ports = spec.ports.iter().map(port).collect();
     container.hosts = hosts(spec);
     mounts(unit, &mut container);
@@ -125,7 +122,7 @@ fn container(unit: &UnitSpec, scope: Scope) -> Container {
     container.entrypoint = spec.entrypoint.clone();
     container.exec = spec.command.clone();
     container.working_dir = spec.working_dir.as_ref().map(|path| path.as_str().to_owned());
-    container.pull = Some(quadlet::Pull::Never);
+    container.never_pulls = true;
     container.podman_args = pinned(spec).map(str::to_owned).collect();
     container
 }
@@ -176,8 +173,8 @@ fn required_mounts(unit: &UnitSpec) -> Vec<String> {
 fn port(port: &PortMapping) -> quadlet::PublishPort {
     quadlet::PublishPort {
         host_ip: port.address,
-        host_port: Some(port.host.get()),
-        container_port: port.container.get(),
+        host_port: port.host,
+        container_port: port.container,
         protocol: match port.protocol {
             Protocol::Tcp => quadlet::Protocol::Tcp,
             Protocol::Udp => quadlet::Protocol::Udp,
@@ -188,7 +185,7 @@ fn port(port: &PortMapping) -> quadlet::PublishPort {
 fn hosts(spec: &ContainerSpec) -> Vec<quadlet::HostEntry> {
     let entry = |host: &companion_core::model::container::ExtraHost| quadlet::HostEntry {
         name: host.name.as_str().to_owned(),
-        address: host.address.map_or(HostAddress::HostGateway, HostAddress::Ip),
+        address: host.address,
     };
     spec.extra_hosts.iter().map(entry).collect()
 }
@@ -216,20 +213,15 @@ fn mounts(unit: &UnitSpec, container: &mut Container) {
         .iter()
         .map(|tmpfs| quadlet::Tmpfs {
             destination: tmpfs.target.as_str().to_owned(),
-            options: tmpfs
-                .size
-                .map(|size| format!("size={}m", size.mebibytes()))
-                .into_iter()
-                .collect(),
+            size: tmpfs.size.map(|size| size.mebibytes()),
         })
         .collect();
     container.devices = spec
         .devices
         .iter()
-        .map(|device| {
-            let mut made = quadlet::Device::new(device.source.as_str());
-            made.container = device.target.as_ref().map(|path| path.as_str().to_owned());
-            made
+        .map(|device| quadlet::Device {
+            host: device.source.to_string(),
+            container: device.target.as_ref().map(ToString::to_string),
         })
         .collect();
 }
@@ -239,10 +231,6 @@ const fn count(seconds: u32) -> NonZeroU32 {
         Some(count) => count,
         None => NonZeroU32::MIN,
     }
-}
-
-pub(crate) fn seconds(count: u32) -> Duration {
-    Duration::from_secs(count.into())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use quadlet::{Container, ContainerUnit, Network, PodmanVersion, Volume};
 
 fn companion() -> ContainerUnit {
     let mut container = Container::new("localhost/bitcoin-ui:latest");
-    container.networks.push(Network::Host);
+    container.network = Some(Network::Host);
     container.volumes.push(Volume::read_only(
         "/var/lib/archipelago/bitcoin-ui/nginx.conf",
         "/etc/nginx/conf.d/default.conf",

@@ -4,17 +4,24 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use quadlet::{Container, ContainerUnit, PodmanVersion, PublishPort, Pull, Volume};
+use std::num::{NonZeroU16, NonZeroU64};
+
+use quadlet::{Container, ContainerUnit, PodmanVersion, Protocol, PublishPort, Volume};
 
 fn main() -> Result<(), quadlet::RenderError> {
     let mut unit = ContainerUnit::new(Container::new("registry.example/team/page:1"));
     unit.unit.description = Some("50 % of a page".to_owned());
     // A key since Podman 4.6, previously an argument of `podman run`.
-    unit.container.pull = Some(Pull::Never);
-    unit.container.publish_ports.push(PublishPort::tcp(8080, 80));
+    unit.container.never_pulls = true;
+    unit.container.publish_ports.push(PublishPort {
+        host_ip: None,
+        host_port: NonZeroU16::MIN.saturating_add(8079),
+        container_port: NonZeroU16::MIN.saturating_add(79),
+        protocol: Protocol::Tcp,
+    });
     unit.container.volumes.push(Volume::read_only("/srv/page", "/usr/share/nginx/html"));
-    unit.service.memory_max = Some(64 << 20);
-    unit.install.wanted_by.push("default.target".to_owned());
+    unit.service.memory_max = NonZeroU64::new(64 << 20);
+    unit.wanted_by = Some("default.target".to_owned());
     for version in [PodmanVersion::new(4, 4, 0), PodmanVersion::new(5, 4, 2)] {
         println!("# Podman {version}\n{}", unit.render(version)?);
     }

@@ -18,10 +18,6 @@ pub struct RenderError {
 }
 
 impl RenderError {
-    pub(crate) fn new(section: &str, key: &str, refusal: Refusal) -> Self {
-        Self { section: section.to_owned(), key: key.to_owned(), item: None, refusal }
-    }
-
     /// Names the entry of a key with several entries, such as a variable's name.
     pub(crate) fn of_item(mut self, item: &str) -> Self {
         self.item = Some(Excerpt::of(item));
@@ -59,124 +55,51 @@ pub enum Refusal {
         /// The requested version.
         given: PodmanVersion,
     },
-    /// A required value is missing, or a word is empty, which makes Quadlet drop the rest.
-    #[error("is empty")]
-    Empty,
-    /// A control character that this key's class cannot express.
-    #[error("{value} contains the control character U+{code:04X}")]
-    ControlCharacter {
+    /// A value that no text of the unit expresses, or that Podman, Quadlet or systemd would interpret differently.
+    #[error("{value} {why}")]
+    Value {
         /// The value.
         value: Excerpt,
-        /// The character's code point.
-        code: u32,
+        /// What is wrong with it, such as `starts or ends with a blank`.
+        why: String,
     },
-    /// A leading or trailing blank, which the parser trims.
-    #[error("{value} starts or ends with a blank")]
-    EdgeBlank {
-        /// The value.
-        value: Excerpt,
-    },
-    /// A leading or trailing double quote, which some versions strip.
-    #[error("{value} starts or ends with a double quote")]
-    EdgeQuote {
-        /// The value.
-        value: Excerpt,
-    },
-    /// A quote, or where systemd would read it as an escape a backslash, in a key without an escape for it.
-    #[error("{value} contains a quote or a backslash")]
-    Quote {
-        /// The value.
-        value: Excerpt,
-    },
-    /// A trailing backslash, which continues the line.
-    #[error("{value} ends with a backslash")]
-    TrailingBackslash {
-        /// The value.
-        value: Excerpt,
-    },
-    /// The word `;`, which systemd reads as the end of the command.
-    #[error("an argument is `;`, which separates commands")]
-    LoneSemicolon,
-    /// Longer than the parsers or the kernel allow.
-    #[error("takes {bytes} bytes, the limit is {limit}")]
-    TooLong {
-        /// The required bytes.
-        bytes: usize,
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// A suffix that makes Quadlet read the value as a reference to another unit file.
-    #[error("{value} ends with `{suffix}`, which refers to another unit")]
-    UnitReference {
-        /// The value.
-        value: Excerpt,
-        /// The suffix.
-        suffix: &'static str,
-    },
-    /// An image reference with a transport prefix, such as `docker-archive:`.
-    #[error("{value} has the transport `{transport}`")]
-    Transport {
-        /// The value.
-        value: Excerpt,
-        /// The transport, without its colon.
-        transport: &'static str,
-    },
-    /// An invalid value.
-    #[error("{value} is not {expected}")]
-    Invalid {
-        /// The value.
-        value: Excerpt,
-        /// The expected value, such as `an absolute path without . and ..`.
-        expected: &'static str,
-    },
-    /// A name with a special meaning for Podman, Quadlet or systemd.
-    #[error("{value} is reserved")]
-    Reserved {
-        /// The value.
-        value: Excerpt,
-    },
-    /// A duplicate name, of which only one would count.
-    #[error("{value} is duplicated")]
-    Duplicate {
-        /// The value.
-        value: Excerpt,
-    },
-    /// Two mutually exclusive settings.
-    #[error("{first} excludes {second}")]
-    Conflict {
-        /// One of them.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-    },
+    /// What is wrong without regard to a value, such as `is empty`.
+    #[error("{0}")]
+    Setting(String),
 }
 
 impl Refusal {
+    pub(crate) fn value(value: &str, why: impl Into<String>) -> Self {
+        Self::Value { value: Excerpt::of(value), why: why.into() }
+    }
+
+    /// A required value is missing, or a word is empty, which makes Quadlet drop the rest.
+    pub(crate) fn empty() -> Self {
+        Self::Setting("is empty".to_owned())
+    }
+
+    /// Longer than the parsers or the kernel allow.
+    pub(crate) fn too_long(bytes: usize, limit: usize) -> Self {
+        Self::Setting(format!("takes {bytes} bytes, the limit is {limit}"))
+    }
+
+    /// A control character that the key's class cannot express.
+    pub(crate) fn control(value: &str, found: char) -> Self {
+        let why = format!("contains the control character U+{:04X}", u32::from(found));
+        Self::value(value, why)
+    }
+
     /// Adds the location of the key.
     pub(crate) fn at(self, section: &str, key: &str) -> RenderError {
-        RenderError::new(section, key, self)
+        RenderError { section: section.to_owned(), key: key.to_owned(), item: None, refusal: self }
     }
 
     /// Hides the value, which may be a secret.
-    pub(crate) fn hidden(mut self) -> Self {
-        match &mut self {
-            Self::ControlCharacter { value, .. }
-            | Self::EdgeBlank { value }
-            | Self::EdgeQuote { value }
-            | Self::Quote { value }
-            | Self::TrailingBackslash { value }
-            | Self::UnitReference { value, .. }
-            | Self::Transport { value, .. }
-            | Self::Invalid { value, .. }
-            | Self::Reserved { value }
-            | Self::Duplicate { value } => *value = Excerpt(None),
-            Self::NeedsPodman { .. }
-            | Self::Empty
-            | Self::LoneSemicolon
-            | Self::TooLong { .. }
-            | Self::Conflict { .. } => {}
+    pub(crate) fn hidden(self) -> Self {
+        match self {
+            Self::Value { why, .. } => Self::Value { value: Excerpt(None), why },
+            Self::NeedsPodman { .. } | Self::Setting(_) => self,
         }
-        self
     }
 }
 

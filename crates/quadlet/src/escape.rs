@@ -4,10 +4,7 @@
 mod line;
 mod words;
 
-use crate::{
-    error::{Excerpt, Refusal},
-    keys::Class,
-};
+use crate::{error::Refusal, keys::Class};
 
 /// The longest argument that Linux passes to a program, minus room for the option in front of it.
 const WORD_LIMIT: usize = 128 * 1024 - 256;
@@ -26,7 +23,6 @@ pub(crate) fn spell(class: Class, words: &[&str]) -> Result<String, Refusal> {
         Class::SystemdText => one(words, line::text),
         Class::Bool | Class::SystemdValue => one(words, line::verbatim),
         Class::SystemdPaths => joined(words, words::path),
-        Class::UnitNames => Ok(words.join(" ")),
         Class::Strv => joined(words, words::unescaped),
         Class::Args | Class::KeyVal | Class::LastArgs => joined(words, words::argument),
         Class::SystemdEnvironment => joined(words, words::assignment),
@@ -43,25 +39,21 @@ pub(crate) fn spell_extension(value: &str) -> Result<String, Refusal> {
 /// first as a broken byte, and two of them are blanks or line ends to some parser), and words longer than an argument.
 fn check_any(word: &str) -> Result<(), Refusal> {
     if word.is_empty() {
-        return Err(Refusal::Empty);
+        return Err(Refusal::empty());
     }
     if word.len() > WORD_LIMIT {
-        return Err(Refusal::TooLong { bytes: word.len(), limit: WORD_LIMIT });
+        return Err(Refusal::too_long(word.len(), WORD_LIMIT));
     }
     match word.chars().find(|&c| c == '\0' || ('\u{80}'..='\u{9f}').contains(&c)) {
-        Some(c) => Err(control(word, c)),
+        Some(c) => Err(Refusal::control(word, c)),
         None => Ok(()),
     }
-}
-
-fn control(word: &str, found: char) -> Refusal {
-    Refusal::ControlCharacter { value: Excerpt::of(word), code: u32::from(found) }
 }
 
 fn one(words: &[&str], spelling: fn(&str) -> Result<String, Refusal>) -> Result<String, Refusal> {
     match words {
         [word] => spelling(word),
-        _ => Err(Refusal::Empty),
+        _ => Err(Refusal::empty()),
     }
 }
 
@@ -76,7 +68,10 @@ fn joined(
 /// Rejects the word `;`, which systemd reads as the end of a command even if it is quoted in the `.container` file,
 /// because Quadlet writes it unquoted.
 fn check_semicolon(word: &str) -> Result<(), Refusal> {
-    if word == ";" { Err(Refusal::LoneSemicolon) } else { Ok(()) }
+    match word {
+        ";" => Err(Refusal::value(word, "separates commands")),
+        _ => Ok(()),
+    }
 }
 
 /// Doubles the characters that systemd expands in a command line.

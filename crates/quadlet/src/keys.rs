@@ -4,7 +4,7 @@
 //! The versions are those of Podman's releases, as `testdata/container-keys.txt` has them with their evidence. The
 //! classes follow from the accessor with which Quadlet reads the key; it is the same in each release that was read.
 
-use crate::PodmanVersion;
+use crate::{PodmanVersion, Refusal, RenderError};
 
 /// How a key's value is parsed, and therefore how it has to be escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,6 @@ pub(crate) enum Class {
     SystemdEnvironment,
     /// Absolute paths joined by blanks, unquoted but not unescaped by systemd, with `%` expanded.
     SystemdPaths,
-    /// Unit names joined by blanks, read by systemd in `[Unit]` and by Quadlet in `[Install]`.
-    UnitNames,
 }
 
 /// One key.
@@ -62,26 +60,25 @@ impl Key {
     const fn before_that(self, option: &'static str) -> Self {
         Self { stand_in: Some(option), ..self }
     }
+
+    /// Adds the location of this key.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> RenderError {
+        refusal.at(self.section, self.name)
+    }
 }
 
 pub(crate) const DESCRIPTION: Key = key("Unit", "Description", Class::SystemdText);
-pub(crate) const WANTS: Key = key("Unit", "Wants", Class::UnitNames);
-pub(crate) const REQUIRES: Key = key("Unit", "Requires", Class::UnitNames);
-pub(crate) const AFTER: Key = key("Unit", "After", Class::UnitNames);
 pub(crate) const REQUIRES_MOUNTS_FOR: Key = key("Unit", "RequiresMountsFor", Class::SystemdPaths);
 pub(crate) const START_LIMIT_INTERVAL: Key =
     key("Unit", "StartLimitIntervalSec", Class::SystemdValue);
-pub(crate) const START_LIMIT_BURST: Key = key("Unit", "StartLimitBurst", Class::SystemdValue);
 
 pub(crate) const IMAGE: Key = container("Image", Class::Scalar);
 pub(crate) const CONTAINER_NAME: Key = container("ContainerName", Class::Scalar);
-pub(crate) const HOST_NAME: Key =
-    container("HostName", Class::Scalar).since(4, 6).before_that("--hostname");
 pub(crate) const USER: Key = container("User", Class::Scalar);
 pub(crate) const GROUP: Key = container("Group", Class::Scalar);
 pub(crate) const NETWORK: Key = container("Network", Class::Line);
 pub(crate) const PUBLISH_PORT: Key = container("PublishPort", Class::Line);
-/// `PublishPort=` for a value that Quadlet misparses before 5.3: it rejects SCTP and drops the address `0.0.0.0`.
+/// `PublishPort=` for the address `0.0.0.0`, which Quadlet drops before 5.3.
 pub(crate) const PUBLISH_PORT_AS_IS: Key =
     container("PublishPort", Class::Line).since(5, 3).before_that("--publish");
 pub(crate) const ADD_HOST: Key =
@@ -128,9 +125,7 @@ pub(crate) const TIMEOUT_STOP_SEC: Key = key("Service", "TimeoutStopSec", Class:
 pub(crate) const MEMORY_MAX: Key = key("Service", "MemoryMax", Class::SystemdValue);
 pub(crate) const CPU_QUOTA: Key = key("Service", "CPUQuota", Class::SystemdValue);
 
-pub(crate) const WANTED_BY: Key = key("Install", "WantedBy", Class::UnitNames);
-pub(crate) const REQUIRED_BY: Key = key("Install", "RequiredBy", Class::UnitNames);
-pub(crate) const UPHELD_BY: Key = key("Install", "UpheldBy", Class::UnitNames).since(5, 5);
+pub(crate) const WANTED_BY: Key = key("Install", "WantedBy", Class::SystemdValue);
 
 pub(crate) const DEFAULT_DEPENDENCIES: Key =
     key("Quadlet", "DefaultDependencies", Class::SystemdValue).since(5, 3);
@@ -140,10 +135,9 @@ mod tests {
     use super::*;
 
     /// The keys of `[Container]` whose version is that of the key, not of a value.
-    const KEYS: [&Key; 31] = [
+    const KEYS: [&Key; 30] = [
         &IMAGE,
         &CONTAINER_NAME,
-        &HOST_NAME,
         &USER,
         &GROUP,
         &NETWORK,

@@ -23,8 +23,8 @@
 //! use quadlet::{Container, ContainerUnit, Network, PodmanVersion};
 //!
 //! let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
-//! unit.container.networks.push(Network::Host);
-//! unit.install.wanted_by.push("default.target".into());
+//! unit.container.network = Some(Network::Host);
+//! unit.wanted_by = Some("default.target".into());
 //! let text = unit.render(PodmanVersion::new(5, 4, 2))?;
 //! assert!(text.contains("Network=host\n"));
 //! # Ok::<(), quadlet::RenderError>(())
@@ -41,10 +41,9 @@ mod version;
 
 pub use error::{Excerpt, Refusal, RenderError};
 pub use extension::extension_value;
-pub use names::UnitName;
 pub use unit::{
     Container, ContainerUnit, Device, Environment, Extension, HOST_LOOPBACK, HealthCheck,
-    HostAddress, HostEntry, Install, Network, Protocol, PublishPort, Pull, Quadlet, Relabel,
-    RestartPolicy, Secret, Service, Start, Stop, Tmpfs, Unit, User, Volume, VolumeSource,
+    HostEntry, Network, Protocol, PublishPort, Relabel, RestartPolicy, Secret, Service, Start,
+    Stop, Tmpfs, Unit, User, Volume, VolumeSource,
 };
 pub use version::{PodmanVersion, VersionError};

@@ -3,15 +3,7 @@
 //! Names are validated before escaping because Quadlet gives some of them a special meaning: `Network=x.network` refers
 //! to another unit file, and so do suffixes of images and volumes.
 
-mod image;
-mod path;
-
-pub(crate) use image::check_image;
-pub(crate) use path::check_path;
-
-use std::fmt;
-
-use crate::error::{Excerpt, Refusal};
+use crate::error::Refusal;
 
 /// Suffixes by which Quadlet recognises a unit file, in any version so far.
 const UNIT_SUFFIXES: [&str; 8] =
@@ -32,58 +24,59 @@ const SYSTEMD_SUFFIXES: [&str; 11] = [
     ".swap",
 ];
 
-/// The name of a `.container` unit, without a suffix.
-///
-/// Letters, digits, `.`, `_` and `-`, starting with a letter or digit, 1 to 245 bytes so that the file's name stays
-/// within 255. No `@`, which makes a template, no `\`, and no unit suffix.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnitName(String);
+/// Transports of containers/image: `dir:x` would be a directory on the host, not the image `dir` with the tag `x`.
+const TRANSPORTS: [&str; 11] = [
+    "atomic",
+    "containers-storage",
+    "dir",
+    "docker",
+    "docker-archive",
+    "docker-daemon",
+    "oci",
+    "oci-archive",
+    "ostree",
+    "sif",
+    "tarball",
+];
 
-impl UnitName {
-    const LIMIT: usize = 245;
+/// The kernel's limit for a path, minus its terminating NUL.
+const PATH_LIMIT: usize = 4095;
 
-    /// Validates a name.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal`] if the name is empty, too long, contains another character, or has a unit suffix.
-    pub fn new(name: impl Into<String>) -> Result<Self, Refusal> {
-        let name = name.into();
-        check_resource(&name, Self::LIMIT)?;
-        match SYSTEMD_SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix)) {
-            Some(suffix) => Err(Refusal::UnitReference { value: Excerpt::of(&name), suffix }),
-            None => Ok(Self(name)),
-        }
+/// Validates an image: an ID or a reference, and neither an option, a path, a transport nor another unit. Whether there
+/// is an image of this name is Podman's to say.
+pub(crate) fn check_image(image: &str) -> Result<(), Refusal> {
+    check_length(image, 512)?;
+    check_no_reference(image)?;
+    let transport = image.split_once(':').map(|(transport, _)| transport);
+    if let Some(transport) = transport.filter(|known| TRANSPORTS.contains(known)) {
+        return Err(Refusal::value(image, format!("has the transport `{transport}`")));
     }
-
-    /// Returns the name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    let character = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let is_plain = image.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !is_plain || !image.chars().all(character) || image.contains("//") {
+        return Err(invalid(image, "an image reference such as `registry/path:tag`"));
     }
-
-    /// Returns the file's name, `NAME.container`.
-    #[must_use]
-    pub fn file_name(&self) -> String {
-        format!("{}.container", self.0)
-    }
-
-    /// Returns the name of the generated service, `NAME.service`.
-    #[must_use]
-    pub fn service(&self) -> String {
-        format!("{}.service", self.0)
-    }
+    Ok(())
 }
 
-impl fmt::Display for UnitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Validates an absolute path: without `.` and `..`, which Podman would resolve unexpectedly.
+pub(crate) fn check_path(path: &str) -> Result<(), Refusal> {
+    check_length(path, PATH_LIMIT)?;
+    if !path.starts_with('/') || path.split('/').any(|part| part == "." || part == "..") {
+        return Err(invalid(path, "an absolute path without `.` and `..`"));
     }
+    Ok(())
 }
 
-/// Validates the name of a container, network or volume.
-pub(crate) fn check_resource(name: &str, limit: usize) -> Result<(), Refusal> {
-    check_length(name, limit)?;
+/// Validates a path that stands between colons.
+pub(crate) fn check_path_without_colon(path: &str) -> Result<(), Refusal> {
+    check_path(path)?;
+    if path.contains(':') { Err(invalid(path, "a path without a colon")) } else { Ok(()) }
+}
+
+/// Validates the name of a container, network, secret or volume.
+pub(crate) fn check_resource(name: &str) -> Result<(), Refusal> {
+    check_length(name, 253)?;
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(word) {
         return Err(invalid(
@@ -97,24 +90,27 @@ pub(crate) fn check_resource(name: &str, limit: usize) -> Result<(), Refusal> {
 /// Rejects a value that Quadlet reads as the name of a unit file.
 pub(crate) fn check_no_reference(value: &str) -> Result<(), Refusal> {
     match UNIT_SUFFIXES.into_iter().find(|suffix| value.ends_with(suffix)) {
-        Some(suffix) => Err(Refusal::UnitReference { value: Excerpt::of(value), suffix }),
+        Some(suffix) => {
+            let why = format!("ends with `{suffix}`, which refers to another unit");
+            Err(Refusal::value(value, why))
+        }
         None => Ok(()),
     }
 }
 
 /// Validates the name of a network: names with a special meaning for Podman are reserved.
 pub(crate) fn check_network(name: &str) -> Result<(), Refusal> {
-    check_resource(name, 255)?;
+    check_resource(name)?;
     let modes =
         ["host", "bridge", "none", "private", "default", "slirp4netns", "pasta", "ns", "container"];
     if modes.contains(&name) {
-        return Err(Refusal::Reserved { value: Excerpt::of(name) });
+        return Err(reserved(name));
     }
     Ok(())
 }
 
 /// Validates the full name of another systemd unit.
-pub(crate) fn check_dependency(name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_unit(name: &str) -> Result<(), Refusal> {
     check_length(name, 255)?;
     check_no_reference(name)?;
     let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '.' | '-' | '@');
@@ -146,21 +142,11 @@ pub(crate) fn check_label(key: &str) -> Result<(), Refusal> {
 }
 
 /// Validates a host name.
-pub(crate) fn check_host(name: &str, limit: usize) -> Result<(), Refusal> {
-    check_length(name, limit)?;
+pub(crate) fn check_host(name: &str) -> Result<(), Refusal> {
+    check_length(name, 253)?;
     let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.starts_with(['-', '.']) || !name.chars().all(character) {
         return Err(invalid(name, "a host name of letters, digits, `.`, `_` and `-`"));
-    }
-    Ok(())
-}
-
-/// Validates a user's or group's name or number.
-pub(crate) fn check_user(name: &str) -> Result<(), Refusal> {
-    check_length(name, 64)?;
-    let head = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !name.starts_with(head) || !name.chars().all(|c| head(c) || matches!(c, '.' | '-')) {
-        return Err(invalid(name, "a user or group"));
     }
     Ok(())
 }
@@ -170,25 +156,6 @@ pub(crate) fn check_capability(name: &str) -> Result<(), Refusal> {
     check_length(name, 64)?;
     if !name.chars().all(|c| c.is_ascii_alphabetic() || c == '_') {
         return Err(invalid(name, "a capability"));
-    }
-    Ok(())
-}
-
-/// Validates the permissions of a device.
-pub(crate) fn check_permissions(letters: &str) -> Result<(), Refusal> {
-    let once = |letter: char| letters.matches(letter).count() == 1;
-    if letters.is_empty() || !letters.chars().all(|c| matches!(c, 'r' | 'w' | 'm') && once(c)) {
-        return Err(invalid(letters, "a choice of `r`, `w` and `m`"));
-    }
-    Ok(())
-}
-
-/// Validates an option of a tmpfs.
-pub(crate) fn check_mount_option(option: &str) -> Result<(), Refusal> {
-    check_length(option, 255)?;
-    let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, '=' | '%' | '.' | '_' | '-');
-    if !option.starts_with(|c: char| c.is_ascii_alphabetic()) || !option.chars().all(character) {
-        return Err(invalid(option, "a mount option"));
     }
     Ok(())
 }
@@ -222,21 +189,26 @@ pub(crate) fn check_section(name: &str) -> Result<(), Refusal> {
     let own =
         ["Container", "Volume", "Network", "Kube", "Image", "Pod", "Build", "Artifact", "Quadlet"];
     if own.contains(&name) {
-        return Err(Refusal::Reserved { value: Excerpt::of(name) });
+        return Err(reserved(name));
     }
     Ok(())
 }
 
 fn check_length(value: &str, limit: usize) -> Result<(), Refusal> {
     match value.len() {
-        0 => Err(Refusal::Empty),
-        bytes if bytes > limit => Err(Refusal::TooLong { bytes, limit }),
+        0 => Err(Refusal::empty()),
+        bytes if bytes > limit => Err(Refusal::too_long(bytes, limit)),
         _ => Ok(()),
     }
 }
 
-fn invalid(value: &str, expected: &'static str) -> Refusal {
-    Refusal::Invalid { value: Excerpt::of(value), expected }
+fn invalid(value: &str, expected: &str) -> Refusal {
+    Refusal::value(value, format!("is not {expected}"))
+}
+
+/// A name with a special meaning for Podman, Quadlet or systemd.
+pub(crate) fn reserved(name: &str) -> Refusal {
+    Refusal::value(name, "is reserved")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod limits;
 mod lines;
 mod sections;
 
-use crate::{ContainerUnit, PodmanVersion, Refusal, RenderError};
+use crate::{ContainerUnit, PodmanVersion, Refusal, RenderError, keys, names};
 use lines::Lines;
 
 impl ContainerUnit {
@@ -13,8 +13,8 @@ impl ContainerUnit {
     ///
     /// The same unit and version give the same bytes: sections in the order `[Unit]`, `[Container]`, `[Service]`,
     /// `[Install]`, `[Quadlet]`, `[X-…]`, keys in a fixed order within each, maps by key. Sections without lines are
-    /// omitted. Before the first version with a key, an option in `PodmanArgs=` replaces it: `HostName`, `WorkingDir`
-    /// and `Pull` before 4.6, `Tmpfs`, `Mount` and `Secret` before 4.5, `Entrypoint` and `StopTimeout` before 5.0,
+    /// omitted. Before the first version with a key, an option in `PodmanArgs=` replaces it: `WorkingDir` and
+    /// `Pull` before 4.6, `Tmpfs`, `Mount` and `Secret` before 4.5, `Entrypoint` and `StopTimeout` before 5.0,
     /// `AddHost` before 5.3. A start that waits for health needs 5.0.
     ///
     /// # Errors
@@ -33,9 +33,15 @@ impl ContainerUnit {
         sections::service(&mut lines, &self.service)?;
         limits::in_service(&mut lines, &self.start, self.stop)?;
         sections::resources(&mut lines, &self.service)?;
-        sections::install(&mut lines, &self.install)?;
-        sections::quadlet(&mut lines, &self.quadlet)?;
-        sections::extensions(&mut lines, &self.extensions)?;
+        if let Some(target) = &self.wanted_by {
+            lines.checked(&keys::WANTED_BY, target, names::check_unit)?;
+        }
+        if self.starts_without_network && lines.knows(&keys::DEFAULT_DEPENDENCIES) {
+            lines.value(&keys::DEFAULT_DEPENDENCIES, "false")?;
+        }
+        if let Some(extension) = &self.extension {
+            sections::extension(&mut lines, extension)?;
+        }
         Ok(lines.into_text())
     }
 }

@@ -1,7 +1,7 @@
 //! Values that are read as a whole line: without unquoting or unescaping, they cannot be quoted or escaped either.
 
-use super::{check_semicolon, control, double_for_command};
-use crate::error::{Excerpt, Refusal};
+use super::{check_semicolon, double_for_command};
+use crate::error::Refusal;
 
 /// A value that Quadlet passes to podman as one argument.
 ///
@@ -10,7 +10,7 @@ use crate::error::{Excerpt, Refusal};
 pub(super) fn argument(value: &str) -> Result<String, Refusal> {
     let spelt = verbatim(value)?;
     if value.starts_with('"') || value.ends_with('"') {
-        return Err(Refusal::EdgeQuote { value: Excerpt::of(value) });
+        return Err(Refusal::value(value, "starts or ends with a double quote"));
     }
     check_semicolon(value)?;
     Ok(double_for_command(&spelt))
@@ -24,13 +24,13 @@ pub(super) fn text(value: &str) -> Result<String, Refusal> {
 /// A value that is written unchanged.
 pub(super) fn verbatim(value: &str) -> Result<String, Refusal> {
     if let Some(found) = value.chars().find(|c| c.is_control()) {
-        return Err(control(value, found));
+        return Err(Refusal::control(value, found));
     }
     if value.starts_with(char::is_whitespace) || value.ends_with(char::is_whitespace) {
-        return Err(Refusal::EdgeBlank { value: Excerpt::of(value) });
+        return Err(Refusal::value(value, "starts or ends with a blank"));
     }
     if value.ends_with('\\') {
-        return Err(Refusal::TrailingBackslash { value: Excerpt::of(value) });
+        return Err(Refusal::value(value, "ends with a backslash"));
     }
     Ok(value.to_owned())
 }

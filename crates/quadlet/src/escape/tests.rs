@@ -7,8 +7,9 @@ fn spelt(class: Class, word: &str) -> String {
     spell(class, &[word]).unwrap_or_else(|refusal| panic!("{class:?} {word:?}: {refusal}"))
 }
 
-fn refusal(class: Class, word: &str) -> Refusal {
-    spell(class, &[word]).expect_err(word)
+fn assert_why(class: Class, word: &str, why: &str) {
+    let refusal = spell(class, &[word]).expect_err(word).to_string();
+    assert!(refusal.contains(why), "{class:?} {word:?}: {refusal}");
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn words_of_a_list_are_joined_by_one_blank() {
 #[test]
 fn a_lone_semicolon_is_rejected_in_every_command_class() {
     for class in ALL_OF_CONTAINER {
-        assert_eq!(refusal(class, ";"), Refusal::LoneSemicolon, "{class:?}");
+        assert_why(class, ";", "separates commands");
         assert!(spell(class, &[";;"]).is_ok() && spell(class, &["a;b"]).is_ok(), "{class:?}");
     }
 }
@@ -66,13 +67,13 @@ fn a_lone_semicolon_is_rejected_in_every_command_class() {
 fn the_empty_word_is_refused_in_every_class() {
     for class in ALL_OF_CONTAINER.into_iter().chain([
         Class::SystemdText,
+        Class::SystemdValue,
         Class::SystemdEnvironment,
-        Class::UnitNames,
     ]) {
-        assert_eq!(refusal(class, ""), Refusal::Empty, "{class:?}");
+        assert_why(class, "", "is empty");
     }
-    assert_eq!(spell(Class::LastArgs, &["a", "", "b"]), Err(Refusal::Empty));
-    assert_eq!(spell_extension(""), Err(Refusal::Empty));
+    assert_eq!(spell(Class::LastArgs, &["a", "", "b"]), Err(Refusal::empty()));
+    assert_eq!(spell_extension(""), Err(Refusal::empty()));
 }
 
 #[test]
@@ -81,11 +82,8 @@ fn nul_and_the_upper_control_characters_are_refused_in_every_class() {
         for class in
             ALL_OF_CONTAINER.into_iter().chain([Class::SystemdText, Class::SystemdEnvironment])
         {
-            let refused = refusal(class, &format!("a{c}b"));
-            assert!(
-                matches!(refused, Refusal::ControlCharacter { code, .. } if code == u32::from(c)),
-                "{class:?} {c:?}"
-            );
+            let why = format!("contains the control character U+{:04X}", u32::from(c));
+            assert_why(class, &format!("a{c}b"), &why);
         }
     }
 }
@@ -96,10 +94,7 @@ fn control_characters_are_refused_where_nothing_can_be_escaped() {
         for text in
             ["a\nb", "a\rb", "a\tb", "a\u{1b}b", "x\n[Service]\nExecStartPre=/bin/touch /tmp/p"]
         {
-            assert!(
-                matches!(refusal(class, text), Refusal::ControlCharacter { .. }),
-                "{class:?} {text:?}"
-            );
+            assert_why(class, text, "contains the control character");
         }
     }
 }
@@ -107,20 +102,14 @@ fn control_characters_are_refused_where_nothing_can_be_escaped() {
 #[test]
 fn systemd_takes_tab_and_line_feed_alone_in_a_variable() {
     assert_eq!(spelt(Class::SystemdEnvironment, "A=b\tc\nd"), r#""A=b\tc\nd""#);
-    assert!(matches!(
-        refusal(Class::SystemdEnvironment, "A=\r"),
-        Refusal::ControlCharacter { code: 13, .. }
-    ));
+    assert_why(Class::SystemdEnvironment, "A=\r", "contains the control character U+000D");
 }
 
 #[test]
 fn blanks_at_the_ends_of_a_line_are_refused_as_unicode_knows_them() {
     for class in [Class::Scalar, Class::Line, Class::SystemdText] {
         for text in [" ", " a", "a ", "a\u{a0}", "\u{2028}a", "a\u{3000}"] {
-            assert!(
-                matches!(refusal(class, text), Refusal::EdgeBlank { .. }),
-                "{class:?} {text:?}"
-            );
+            assert_why(class, text, "starts or ends with a blank");
         }
         assert!(spell(class, &["a b\u{a0}c"]).is_ok(), "{class:?}");
     }
@@ -130,10 +119,7 @@ fn blanks_at_the_ends_of_a_line_are_refused_as_unicode_knows_them() {
 fn double_quotes_at_the_ends_of_a_raw_value_are_refused() {
     for class in [Class::Scalar, Class::Line] {
         for text in ["\"", "\"a", "a\"", "\"a\""] {
-            assert!(
-                matches!(refusal(class, text), Refusal::EdgeQuote { .. }),
-                "{class:?} {text:?}"
-            );
+            assert_why(class, text, "starts or ends with a double quote");
         }
         assert_eq!(spelt(class, "a\"b"), "a\"b", "{class:?}");
         assert_eq!(spelt(class, "'a'"), "'a'", "{class:?}");
@@ -144,8 +130,7 @@ fn double_quotes_at_the_ends_of_a_raw_value_are_refused() {
 fn a_backslash_at_the_end_of_a_line_is_refused_and_kept_inside_quotes() {
     for class in [Class::Scalar, Class::Line, Class::SystemdText] {
         for text in ["a\\", "a\\\\"] {
-            let refusal = refusal(class, text);
-            assert!(matches!(refusal, Refusal::TrailingBackslash { .. }), "{class:?} {text:?}");
+            assert_why(class, text, "ends with a backslash");
         }
         assert_eq!(spelt(class, "C:\\dir"), "C:\\dir", "{class:?}");
     }
@@ -156,7 +141,7 @@ fn a_backslash_at_the_end_of_a_line_is_refused_and_kept_inside_quotes() {
 #[test]
 fn quotes_are_refused_where_a_list_has_no_escape_for_them() {
     for text in ["a\"b", "it's"] {
-        assert!(matches!(refusal(Class::Strv, text), Refusal::Quote { .. }), "{text:?}");
+        assert_why(Class::Strv, text, "contains a quote or a backslash");
     }
 }
 
@@ -169,5 +154,5 @@ fn a_word_of_a_list_that_ends_with_a_no_break_space_is_quoted() {
 #[test]
 fn a_word_longer_than_an_argument_is_refused() {
     assert!(spell(Class::Args, &[&"x".repeat(WORD_LIMIT)]).is_ok());
-    assert!(matches!(refusal(Class::Args, &"x".repeat(WORD_LIMIT + 1)), Refusal::TooLong { .. }));
+    assert_why(Class::Args, &"x".repeat(WORD_LIMIT + 1), "takes 130817 bytes");
 }

@@ -1,7 +1,7 @@
 //! Values that are split into words.
 
-use super::{check_semicolon, control, double_for_command};
-use crate::error::{Excerpt, Refusal};
+use super::{check_semicolon, double_for_command};
+use crate::error::Refusal;
 
 /// A word that Quadlet unquotes and unescapes, and passes to podman.
 pub(super) fn argument(word: &str) -> Result<String, Refusal> {
@@ -13,10 +13,10 @@ pub(super) fn argument(word: &str) -> Result<String, Refusal> {
 pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
     check_semicolon(word)?;
     if let Some(found) = word.chars().find(|c| c.is_control()) {
-        return Err(control(word, found));
+        return Err(Refusal::control(word, found));
     }
     if word.contains(['"', '\'']) {
-        return Err(Refusal::Quote { value: Excerpt::of(word) });
+        return Err(Refusal::value(word, "contains a quote or a backslash"));
     }
     let doubled = double_for_command(word);
     // Quoting protects a trailing backslash, which would continue the line, and a trailing blank, which Quadlet would
@@ -28,10 +28,10 @@ pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
 /// A path that systemd unquotes without unescaping, and expands `%` in.
 pub(super) fn path(word: &str) -> Result<String, Refusal> {
     if let Some(found) = word.chars().find(|c| c.is_control()) {
-        return Err(control(word, found));
+        return Err(Refusal::control(word, found));
     }
     if word.contains(['"', '\'', '\\']) {
-        return Err(Refusal::Quote { value: Excerpt::of(word) });
+        return Err(Refusal::value(word, "contains a quote or a backslash"));
     }
     let doubled = word.replace('%', "%%");
     Ok(if word.contains(char::is_whitespace) { format!("\"{doubled}\"") } else { doubled })
@@ -41,7 +41,7 @@ pub(super) fn path(word: &str) -> Result<String, Refusal> {
 /// only control characters that systemd accepts.
 pub(super) fn assignment(word: &str) -> Result<String, Refusal> {
     match word.chars().find(|&c| c.is_control() && c != '\t' && c != '\n') {
-        Some(found) => Err(control(word, found)),
+        Some(found) => Err(Refusal::control(word, found)),
         None => Ok(quoted(&word.replace('%', "%%"))),
     }
 }

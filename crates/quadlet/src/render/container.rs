@@ -4,29 +4,25 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::lines::Lines;
 use crate::{
-    Container, Device, HostAddress, HostEntry, Network, PodmanVersion, Protocol, PublishPort, Pull,
-    Refusal, Relabel, RenderError, Tmpfs, User, Volume, VolumeSource,
-    error::Excerpt,
-    escape,
+    Container, Device, HostEntry, Network, PodmanVersion, Protocol, PublishPort, Refusal, Relabel,
+    RenderError, Tmpfs, Volume, VolumeSource, escape,
     keys::{self, Key},
     names,
 };
 
 pub(super) fn container(lines: &mut Lines, container: &Container) -> Result<(), RenderError> {
-    checked(&keys::IMAGE, names::check_image(&container.image))?;
-    lines.value(&keys::IMAGE, &container.image)?;
+    lines.checked(&keys::IMAGE, &container.image, names::check_image)?;
     if let Some(name) = &container.container_name {
-        checked(&keys::CONTAINER_NAME, names::check_resource(name, 255))?;
-        lines.value(&keys::CONTAINER_NAME, name)?;
+        lines.checked(&keys::CONTAINER_NAME, name, names::check_resource)?;
     }
-    if let Some(name) = &container.host_name {
-        checked(&keys::HOST_NAME, names::check_host(name, 64))?;
-        lines.value(&keys::HOST_NAME, name)?;
+    // Separate `User=` and `Group=`: only newer versions read `User=0:0`.
+    if let Some(user) = container.user {
+        lines.value(&keys::USER, &user.uid.to_string())?;
+        lines.value(&keys::GROUP, &user.gid.to_string())?;
     }
-    if let Some(user) = &container.user {
-        self::user(lines, user)?;
+    if let Some(network) = &container.network {
+        self::network(lines, network)?;
     }
-    networks(lines, &container.networks)?;
     for port in &container.publish_ports {
         publish_port(lines, port)?;
     }
@@ -57,8 +53,7 @@ pub(super) fn container(lines: &mut Lines, container: &Container) -> Result<(), 
 /// The command and the pull policy.
 fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> {
     if let Some(path) = &container.working_dir {
-        checked(&keys::WORKING_DIR, names::check_path(path))?;
-        lines.value(&keys::WORKING_DIR, path)?;
+        lines.checked(&keys::WORKING_DIR, path, names::check_path)?;
     }
     if !container.entrypoint.is_empty() {
         let text = checked(&keys::ENTRYPOINT, entrypoint(&container.entrypoint))?;
@@ -66,31 +61,14 @@ fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> 
     }
     let words: Vec<&str> = container.exec.iter().map(String::as_str).collect();
     lines.words(&keys::EXEC, &words)?;
-    if let Some(pull) = container.pull {
-        let word = match pull {
-            Pull::Always => "always",
-            Pull::Missing => "missing",
-            Pull::Never => "never",
-            Pull::Newer => "newer",
-        };
-        lines.value(&keys::PULL, word)?;
+    if container.never_pulls {
+        lines.value(&keys::PULL, "never")?;
     }
     for argument in &container.podman_args {
         checked(&keys::PODMAN_ARGS, names::check_option(argument))?;
     }
     let arguments: Vec<&str> = container.podman_args.iter().map(String::as_str).collect();
     lines.words(&keys::PODMAN_ARGS, &arguments)
-}
-
-/// Separate `User=` and `Group=`: only newer versions read `User=0:0`.
-fn user(lines: &mut Lines, user: &User) -> Result<(), RenderError> {
-    checked(&keys::USER, names::check_user(&user.user))?;
-    lines.value(&keys::USER, &user.user)?;
-    if let Some(group) = &user.group {
-        checked(&keys::GROUP, names::check_user(group))?;
-        lines.value(&keys::GROUP, group)?;
-    }
-    Ok(())
 }
 
 /// The first Podman whose rootless networks need pasta(1); earlier ones need slirp4netns(1).
@@ -106,60 +84,37 @@ const HOST_LOOPBACK_PASTA: &str = "pasta:--interface,lo,--ns-ifname,eth0,--ipv4-
 /// slirp4netns(1), where the host is the second address of the network.
 const HOST_LOOPBACK_SLIRP4NETNS: &str = "slirp4netns:allow_host_loopback=true,cidr=169.254.1.0/24";
 
-fn networks(lines: &mut Lines, networks: &[Network]) -> Result<(), RenderError> {
-    let alone = |network: &Network| !matches!(network, Network::Named(_));
-    if networks.len() > 1 && networks.iter().any(alone) {
-        checked(
-            &keys::NETWORK,
-            Err(Refusal::Conflict { first: "a network mode", second: "further networks" }),
-        )?;
-    }
-    for network in networks {
-        let word = match network {
-            Network::Host => "host",
-            Network::Bridge => "bridge",
-            Network::HostLoopback if lines.is_for(PASTA) => HOST_LOOPBACK_PASTA,
-            Network::HostLoopback => HOST_LOOPBACK_SLIRP4NETNS,
-            Network::None => "none",
-            Network::Named(name) => {
-                checked(&keys::NETWORK, names::check_network(name))?;
-                name
-            }
-        };
-        lines.value(&keys::NETWORK, word)?;
-    }
-    Ok(())
+fn network(lines: &mut Lines, network: &Network) -> Result<(), RenderError> {
+    let word = match network {
+        Network::Host => "host",
+        Network::Bridge => "bridge",
+        Network::HostLoopback if lines.is_for(PASTA) => HOST_LOOPBACK_PASTA,
+        Network::HostLoopback => HOST_LOOPBACK_SLIRP4NETNS,
+        Network::Named(name) => {
+            return lines.checked(&keys::NETWORK, name, names::check_network);
+        }
+    };
+    lines.value(&keys::NETWORK, word)
 }
 
 fn publish_port(lines: &mut Lines, port: &PublishPort) -> Result<(), RenderError> {
-    if port.container_port == 0 || port.host_port == Some(0) {
-        let zero = Refusal::Invalid { value: Excerpt::of("0"), expected: "a port from 1 to 65535" };
-        checked(&keys::PUBLISH_PORT, Err(zero))?;
-    }
-    let host = port.host_port.map_or_else(String::new, |port| port.to_string());
+    let address = match port.host_ip {
+        Some(IpAddr::V4(ip)) => format!("{ip}:"),
+        Some(IpAddr::V6(ip)) => format!("[{ip}]:"),
+        None => String::new(),
+    };
     let protocol = match port.protocol {
         Protocol::Tcp => "",
         Protocol::Udp => "/udp",
-        Protocol::Sctp => "/sctp",
     };
-    let inner = port.container_port;
-    let text = match port.host_ip {
-        Some(IpAddr::V4(ip)) => format!("{ip}:{host}:{inner}{protocol}"),
-        Some(IpAddr::V6(ip)) => format!("[{ip}]:{host}:{inner}{protocol}"),
-        None if port.host_port.is_some() => format!("{host}:{inner}{protocol}"),
-        None => format!("{inner}{protocol}"),
-    };
-    let taken_apart =
-        port.protocol == Protocol::Sctp || port.host_ip == Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    lines.value(if taken_apart { &keys::PUBLISH_PORT_AS_IS } else { &keys::PUBLISH_PORT }, &text)
+    let text = format!("{address}{}:{}{protocol}", port.host_port, port.container_port);
+    let is_dropped = port.host_ip == Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    lines.value(if is_dropped { &keys::PUBLISH_PORT_AS_IS } else { &keys::PUBLISH_PORT }, &text)
 }
 
 fn host_entry(lines: &mut Lines, entry: &HostEntry) -> Result<(), RenderError> {
-    checked(&keys::ADD_HOST, names::check_host(&entry.name, 253))?;
-    let address = match entry.address {
-        HostAddress::Ip(ip) => ip.to_string(),
-        HostAddress::HostGateway => "host-gateway".to_owned(),
-    };
+    checked(&keys::ADD_HOST, names::check_host(&entry.name))?;
+    let address = entry.address.map_or_else(|| "host-gateway".to_owned(), |ip| ip.to_string());
     lines.value(&keys::ADD_HOST, &format!("{}:{address}", entry.name))
 }
 
@@ -171,7 +126,7 @@ fn volume(lines: &mut Lines, volume: &Volume) -> Result<(), RenderError> {
             ("bind", path)
         }
         VolumeSource::Named(name) => {
-            checked(&keys::VOLUME, names::check_resource(name, 255))?;
+            checked(&keys::VOLUME, names::check_resource(name))?;
             ("volume", name)
         }
     };
@@ -195,8 +150,8 @@ fn mount(lines: &mut Lines, volume: &Volume, kind: &str, source: &str) -> Result
     let destination = &volume.destination;
     for path in [source, destination] {
         if path.chars().any(|c| matches!(c, ',' | '"') || c.is_control()) {
-            let expected = "a path with a colon but no comma, double quote or control character";
-            checked(&keys::MOUNT, Err(Refusal::Invalid { value: Excerpt::of(path), expected }))?;
+            let why = "has a colon, and a comma, double quote or control character";
+            return Err(keys::MOUNT.refuse(Refusal::value(path, why)));
         }
     }
     let mut text = format!("type={kind},source={source},destination={destination}");
@@ -205,11 +160,8 @@ fn mount(lines: &mut Lines, volume: &Volume, kind: &str, source: &str) -> Result
     }
     match volume.relabel {
         Some(_) if kind == "volume" => {
-            let conflict = Refusal::Conflict {
-                first: "a colon in the path of a named volume",
-                second: "relabelling",
-            };
-            checked(&keys::MOUNT, Err(conflict))?;
+            let why = "a colon in the path of a named volume excludes relabelling";
+            return Err(keys::MOUNT.refuse(Refusal::Setting(why.to_owned())));
         }
         Some(Relabel::Shared) => text.push_str(",relabel=shared"),
         Some(Relabel::Private) => text.push_str(",relabel=private"),
@@ -219,41 +171,17 @@ fn mount(lines: &mut Lines, volume: &Volume, kind: &str, source: &str) -> Result
 }
 
 fn tmpfs(lines: &mut Lines, tmpfs: &Tmpfs) -> Result<(), RenderError> {
-    checked(&keys::TMPFS, names::check_path(&tmpfs.destination))?;
-    if tmpfs.destination.contains(':') {
-        let value = Excerpt::of(&tmpfs.destination);
-        checked(&keys::TMPFS, Err(Refusal::Invalid { value, expected: "a path without a colon" }))?;
-    }
-    for option in &tmpfs.options {
-        checked(&keys::TMPFS, names::check_mount_option(option))?;
-    }
-    let suffix = if tmpfs.options.is_empty() {
-        String::new()
-    } else {
-        format!(":{}", tmpfs.options.join(","))
-    };
-    lines.value(&keys::TMPFS, &format!("{}{suffix}", tmpfs.destination))
+    checked(&keys::TMPFS, names::check_path_without_colon(&tmpfs.destination))?;
+    let size = tmpfs.size.map_or_else(String::new, |size| format!(":size={size}m"));
+    lines.value(&keys::TMPFS, &format!("{}{size}", tmpfs.destination))
 }
 
 fn device(lines: &mut Lines, device: &Device) -> Result<(), RenderError> {
+    let mut text = String::new();
     for path in [Some(&device.host), device.container.as_ref()].into_iter().flatten() {
-        checked(&keys::ADD_DEVICE, names::check_path(path))?;
-        // The generator itself checks the path of an optional device, before systemd unescapes doubled characters.
-        if path.contains(':') || (device.optional && path.contains(['%', '$'])) {
-            let expected = "a path without a colon, and without `%` and `$` if optional";
-            checked(
-                &keys::ADD_DEVICE,
-                Err(Refusal::Invalid { value: Excerpt::of(path), expected }),
-            )?;
-        }
-    }
-    let mut text = format!("{}{}", if device.optional { "-" } else { "" }, device.host);
-    for part in [&device.container, &device.permissions].into_iter().flatten() {
-        text.push(':');
-        text.push_str(part);
-    }
-    if let Some(letters) = &device.permissions {
-        checked(&keys::ADD_DEVICE, names::check_permissions(letters))?;
+        checked(&keys::ADD_DEVICE, names::check_path_without_colon(path))?;
+        text.push_str(if text.is_empty() { "" } else { ":" });
+        text.push_str(path);
     }
     lines.value(&keys::ADD_DEVICE, &text)
 }
@@ -264,7 +192,7 @@ fn variables(lines: &mut Lines, container: &Container) -> Result<(), RenderError
         lines.pair(&keys::ENVIRONMENT, name, value, true)?;
     }
     for secret in &container.secrets {
-        checked(&keys::SECRET, names::check_resource(&secret.name, 253))?;
+        checked(&keys::SECRET, names::check_resource(&secret.name))?;
         checked(&keys::SECRET, names::check_variable(&secret.variable))?;
         let text = format!("{},type=env,target={}", secret.name, secret.variable);
         lines.value(&keys::SECRET, &text)?;
@@ -300,14 +228,12 @@ pub(super) fn json_array<'a>(words: impl Iterator<Item = &'a str>) -> Result<Str
     let mut text = String::from("[");
     for (index, word) in words.enumerate() {
         if word.is_empty() {
-            return Err(Refusal::Empty);
+            return Err(Refusal::empty());
         }
         text.push_str(if index == 0 { "\"" } else { ",\"" });
         for c in word.chars() {
             match c {
-                '\0' => {
-                    return Err(Refusal::ControlCharacter { value: Excerpt::of(word), code: 0 });
-                }
+                '\0' => return Err(Refusal::control(word, c)),
                 '"' => text.push_str("\\\""),
                 '\\' => text.push_str("\\\\"),
                 c if c.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(c))),
@@ -321,5 +247,5 @@ pub(super) fn json_array<'a>(words: impl Iterator<Item = &'a str>) -> Result<Str
 }
 
 fn checked<T>(key: &Key, result: Result<T, Refusal>) -> Result<T, RenderError> {
-    result.map_err(|refusal| refusal.at(key.section, key.name))
+    result.map_err(|refusal| key.refuse(refusal))
 }

@@ -1,13 +1,7 @@
 //! The keys of starts and stops, which are in two sections.
 
-use std::time::Duration;
-
-use super::{
-    container::json_array,
-    lines::Lines,
-    sections::{not_zero, time},
-};
-use crate::{HealthCheck, Refusal, RenderError, Start, Stop, error::Excerpt, keys};
+use super::{container::json_array, lines::Lines};
+use crate::{HealthCheck, Refusal, RenderError, Start, Stop, keys};
 
 /// The most that `TimeoutStartSec=` is rendered as, in seconds: a year. systemd refuses times of half a million years.
 const LONGEST: u64 = 365 * 24 * 3600;
@@ -35,24 +29,18 @@ pub(super) fn in_service(
     let key = &keys::TIMEOUT_START_SEC;
     match start {
         Start::Running => {}
-        Start::RunningWithin(limit) => {
-            not_zero(key, limit.is_zero())?;
-            lines.value(key, &time(key, *limit)?)?;
-        }
+        Start::RunningWithin(limit) => lines.value(key, &limit.to_string())?,
         Start::Healthy { check, margin } => {
-            let limit = check.longest().saturating_add(Duration::from_secs(margin.get().into()));
-            if limit.as_secs() > LONGEST {
-                let value = Excerpt::of(&limit.as_secs().to_string());
-                let refusal = Refusal::Invalid { value, expected: "at most a year in seconds" };
-                return Err(refusal.at(key.section, key.name));
+            let limit = check.longest().saturating_add(margin.get().into());
+            if limit > LONGEST {
+                let refusal = Refusal::value(&limit.to_string(), "is more than a year in seconds");
+                return Err(key.refuse(refusal));
             }
-            lines.value(key, &time(key, limit)?)?;
+            lines.value(key, &limit.to_string())?;
         }
     }
     match stop {
-        Some(stop) => {
-            lines.value(&keys::TIMEOUT_STOP_SEC, &time(&keys::TIMEOUT_STOP_SEC, stop.limit())?)
-        }
+        Some(stop) => lines.value(&keys::TIMEOUT_STOP_SEC, &stop.limit().to_string()),
         None => Ok(()),
     }
 }
@@ -62,7 +50,7 @@ pub(super) fn in_service(
 fn health(lines: &mut Lines, check: &HealthCheck) -> Result<(), RenderError> {
     let key = &keys::HEALTH_CMD;
     let command = json_array(["CMD-SHELL", &check.command].into_iter())
-        .map_err(|refusal| refusal.at(key.section, key.name))?;
+        .map_err(|refusal| key.refuse(refusal))?;
     lines.value(key, &command)?;
     let seconds = |count: u32| format!("{count}s");
     lines.value(&keys::HEALTH_INTERVAL, &seconds(check.interval.get()))?;

@@ -2,9 +2,7 @@
 //! the target Podman does not have.
 
 use crate::{
-    PodmanVersion, Refusal, RenderError,
-    error::Excerpt,
-    escape,
+    PodmanVersion, Refusal, RenderError, escape,
     keys::{self, Key},
 };
 
@@ -45,9 +43,20 @@ impl Lines {
         self.words(key, &[word])
     }
 
+    /// Writes one assignment of one word that `check` accepts.
+    pub(super) fn checked(
+        &mut self,
+        key: &Key,
+        word: &str,
+        check: fn(&str) -> Result<(), Refusal>,
+    ) -> Result<(), RenderError> {
+        check(word).map_err(|refusal| key.refuse(refusal))?;
+        self.value(key, word)
+    }
+
     /// Writes one assignment of several words, or nothing if there are none.
     pub(super) fn words(&mut self, key: &Key, words: &[&str]) -> Result<(), RenderError> {
-        let refused = |refusal: Refusal| refusal.at(key.section, key.name);
+        let refused = |refusal: Refusal| key.refuse(refusal);
         if words.is_empty() {
             return Ok(());
         }
@@ -108,7 +117,7 @@ impl Lines {
             self.command_bytes += bytes + OPTION_BYTES;
         }
         if self.command_bytes > COMMAND_LIMIT {
-            return Err(Refusal::TooLong { bytes: self.command_bytes, limit: COMMAND_LIMIT });
+            return Err(Refusal::too_long(self.command_bytes, COMMAND_LIMIT));
         }
         Ok(())
     }
@@ -123,8 +132,7 @@ impl Lines {
         }
         self.text.push_str(&format!("{key}={value}\n"));
         if self.text.len() > TEXT_LIMIT {
-            let refusal = Refusal::TooLong { bytes: self.text.len(), limit: TEXT_LIMIT };
-            return Err(refusal.at(section, key));
+            return Err(Refusal::too_long(self.text.len(), TEXT_LIMIT).at(section, key));
         }
         Ok(())
     }
@@ -138,9 +146,4 @@ fn command_bytes(c: char) -> usize {
         c if c == ' ' || c.is_ascii_control() => 4,
         c => c.len_utf8(),
     }
-}
-
-/// Rejects a duplicate value.
-pub(super) fn duplicate(value: &str) -> Refusal {
-    Refusal::Duplicate { value: Excerpt::of(value) }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
+    num::NonZeroU16,
 };
 
 use super::{Environment, Tmpfs, Volume};
@@ -10,17 +11,14 @@ use super::{Environment, Tmpfs, Volume};
 /// The `[Container]` section.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Container {
-    /// `Image=`: `registry/path:tag`, optionally with a digest, or a full image ID. No transport, no reference to a
-    /// unit.
+    /// `Image=`: a full image ID, or a reference such as `registry/path:tag`. No transport, no reference to a unit.
     pub image: String,
     /// `ContainerName=`: defaults to `systemd-` and the unit's name.
     pub container_name: Option<String>,
-    /// `HostName=`: at most 64 bytes.
-    pub host_name: Option<String>,
     /// `User=` and `Group=` inside the container.
     pub user: Option<User>,
-    /// `Network=`, one each. Only named networks go together.
-    pub networks: Vec<Network>,
+    /// `Network=`.
+    pub network: Option<Network>,
     /// `PublishPort=`.
     pub publish_ports: Vec<PublishPort>,
     /// `AddHost=`: lines of the container's `/etc/hosts`.
@@ -51,8 +49,8 @@ pub struct Container {
     pub entrypoint: Vec<String>,
     /// `Exec=`: the arguments after the image; the image's own command if empty. No argument may be empty or `;`.
     pub exec: Vec<String>,
-    /// `Pull=`.
-    pub pull: Option<Pull>,
+    /// `Pull=never`: a start without the image fails immediately.
+    pub never_pulls: bool,
     /// `PodmanArgs=`: options of `podman run` in the form `--name=value`. Podman reads them after all others, so they
     /// override both keys and the defaults of containers.conf(5).
     pub podman_args: Vec<String>,
@@ -75,21 +73,13 @@ pub struct Secret {
     pub variable: String,
 }
 
-/// The user, and optionally the group, of the container's first process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The user and the group of the container's first process, by number; `0` and `0` is root inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
-    /// A name or number.
-    pub user: String,
-    /// A name or number.
-    pub group: Option<String>,
-}
-
-impl User {
-    /// Sets user and group by number; `0` and `0` is root inside the container.
-    #[must_use]
-    pub fn ids(user: u32, group: u32) -> Self {
-        Self { user: user.to_string(), group: Some(group.to_string()) }
-    }
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
 }
 
 /// The host's loopback as a container in [`Network::HostLoopback`] sees it: the address that Podman from 5.3 on has in
@@ -106,8 +96,6 @@ pub enum Network {
     /// A network of the container's own in which [`HOST_LOOPBACK`] is the host's loopback, whatever interfaces the
     /// host has and gets. Rootless and IPv4 only.
     HostLoopback,
-    /// Only loopback.
-    None,
     /// An existing network with this name.
     Named(String),
 }
@@ -120,8 +108,6 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
-    /// SCTP.
-    Sctp,
 }
 
 /// A container port published on the host.
@@ -129,20 +115,12 @@ pub enum Protocol {
 pub struct PublishPort {
     /// The host's address; all addresses if unset.
     pub host_ip: Option<IpAddr>,
-    /// The host's port, 1 to 65535; chosen by Podman if unset.
-    pub host_port: Option<u16>,
-    /// The container's port, 1 to 65535.
-    pub container_port: u16,
+    /// The host's port.
+    pub host_port: NonZeroU16,
+    /// The container's port.
+    pub container_port: NonZeroU16,
     /// The protocol.
     pub protocol: Protocol,
-}
-
-impl PublishPort {
-    /// Publishes a TCP port on all addresses of the host.
-    #[must_use]
-    pub fn tcp(host_port: u16, container_port: u16) -> Self {
-        Self { host_ip: None, host_port: Some(host_port), container_port, protocol: Protocol::Tcp }
-    }
 }
 
 /// A line of the container's `/etc/hosts`.
@@ -150,49 +128,15 @@ impl PublishPort {
 pub struct HostEntry {
     /// The host name.
     pub name: String,
-    /// Its address.
-    pub address: HostAddress,
+    /// Its address; that of the host as the container sees it (`host-gateway`) if unset.
+    pub address: Option<IpAddr>,
 }
 
-/// An address in `/etc/hosts`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostAddress {
-    /// A fixed address.
-    Ip(IpAddr),
-    /// The address of the host as the container sees it (`host-gateway`).
-    HostGateway,
-}
-
-/// A host device in the container.
+/// A host device in the container, with all permissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// The path on the host.
     pub host: String,
     /// The path in the container; the same if unset.
     pub container: Option<String>,
-    /// Letters of `rwm`, each once; all three if unset.
-    pub permissions: Option<String>,
-    /// Omits the device if it was missing when the generator ran.
-    pub optional: bool,
-}
-
-impl Device {
-    /// Passes a device under its own path, with all permissions.
-    #[must_use]
-    pub fn new(host: impl Into<String>) -> Self {
-        Self { host: host.into(), container: None, permissions: None, optional: false }
-    }
-}
-
-/// The pull policy at a container's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pull {
-    /// Always.
-    Always,
-    /// Only if it is missing.
-    Missing,
-    /// Never: a start without the image fails immediately.
-    Never,
-    /// If the registry has a newer one.
-    Newer,
 }

@@ -1,7 +1,7 @@
-//! Settings that are two keys each, and right only together: when a start is complete and how long it may take, and how
+//! Settings that are two keys each, in seconds, and right only together: when a start is complete and how long it may take, and how
 //! long a stop may take. The types hold no pair in which the outer limit is not above the inner one.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
 /// When a start is complete, and the limit for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,9 +9,8 @@ pub enum Start {
     /// When the container runs, within the limit of the service manager.
     #[default]
     Running,
-    /// When the container runs, within `TimeoutStartSec=`: whole microseconds, not zero (systemd reads zero as no
-    /// limit).
-    RunningWithin(Duration),
+    /// When the container runs, within `TimeoutStartSec=` (systemd reads zero as no limit).
+    RunningWithin(NonZeroU32),
     /// When the health check first succeeds: `Notify=healthy`. Needs Podman 5.0: before, Quadlet reads the value as
     /// `no` and the start is complete without a check.
     Healthy {
@@ -38,13 +37,13 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    /// The time in which a container is healthy or unhealthy: the start period, and for each retry an interval and a
+    /// The seconds in which a container is healthy or unhealthy: the start period, and for each retry an interval and a
     /// check that takes as long as it may.
     #[must_use]
-    pub fn longest(&self) -> Duration {
+    pub fn longest(&self) -> u64 {
         let check = u64::from(self.interval.get()) + u64::from(self.timeout.get());
         let checks = check.saturating_mul(self.retries.get().into());
-        Duration::from_secs(checks.saturating_add(self.start_period.into()))
+        checks.saturating_add(self.start_period.into())
     }
 }
 
@@ -63,7 +62,7 @@ pub struct Stop {
 impl Stop {
     /// Returns `TimeoutStopSec=`.
     #[must_use]
-    pub fn limit(self) -> Duration {
-        Duration::from_secs(u64::from(self.grace) + u64::from(self.margin.get()))
+    pub fn limit(self) -> u64 {
+        u64::from(self.grace) + u64::from(self.margin.get())
     }
 }

@@ -17,12 +17,8 @@ impl Volume {
     /// Creates a read-only bind mount of a host path.
     #[must_use]
     pub fn read_only(source: impl Into<String>, destination: impl Into<String>) -> Self {
-        Self {
-            source: VolumeSource::Path(source.into()),
-            destination: destination.into(),
-            read_only: true,
-            relabel: None,
-        }
+        let (source, destination) = (VolumeSource::Path(source.into()), destination.into());
+        Self { source, destination, read_only: true, relabel: None }
     }
 }
 
@@ -50,14 +46,6 @@ pub enum Relabel {
 pub struct Tmpfs {
     /// The absolute path in the container, without a colon.
     pub destination: String,
-    /// Mount options such as `size=64m` or `noexec`: letters, digits, `=`, `%`, `.`, `_` and `-`.
-    pub options: Vec<String>,
-}
-
-impl Tmpfs {
-    /// Mounts a tmpfs with Podman's default options.
-    #[must_use]
-    pub fn new(destination: impl Into<String>) -> Self {
-        Self { destination: destination.into(), options: Vec::new() }
-    }
+    /// The most that it holds, in MiB; the half of the memory if unset.
+    pub size: Option<u64>,
 }

@@ -1,25 +1,21 @@
-//! The sections that systemd reads itself, and `[Quadlet]`.
+//! The sections that systemd reads itself.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    num::{NonZeroU32, NonZeroU64},
+};
 
 /// The `[Unit]` section.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unit {
     /// `Description=`.
     pub description: Option<String>,
-    /// `Wants=`: names of units, with their suffix.
-    pub wants: Vec<String>,
-    /// `Requires=`.
-    pub requires: Vec<String>,
-    /// `After=`.
-    pub after: Vec<String>,
     /// `RequiresMountsFor=`: absolute paths without quotes and backslashes. The unit starts after the file systems that
     /// they are on, and not without them.
     pub requires_mounts_for: Vec<String>,
-    /// `StartLimitIntervalSec=`: whole microseconds; zero disables the limit.
-    pub start_limit_interval: Option<Duration>,
-    /// `StartLimitBurst=`: starts within the interval.
-    pub start_limit_burst: Option<u32>,
+    /// `StartLimitIntervalSec=0`: the unit may be started as often as requested.
+    pub without_start_limit: bool,
 }
 
 /// The `[Service]` section.
@@ -34,12 +30,12 @@ pub struct Service {
     pub environment: Environment,
     /// `Restart=`.
     pub restart: Option<RestartPolicy>,
-    /// `RestartSec=`: whole microseconds.
-    pub restart_delay: Option<Duration>,
-    /// `MemoryMax=` in bytes, not zero.
-    pub memory_max: Option<u64>,
-    /// `CPUQuota=` in percent of one processor, not zero; 150 is one and a half.
-    pub cpu_quota: Option<u32>,
+    /// `RestartSec=` in seconds.
+    pub restart_delay: Option<u32>,
+    /// `MemoryMax=` in bytes.
+    pub memory_max: Option<NonZeroU64>,
+    /// `CPUQuota=` in percent of one processor; 150 is one and a half.
+    pub cpu_quota: Option<NonZeroU32>,
 }
 
 /// When systemd restarts the service.
@@ -51,32 +47,6 @@ pub enum RestartPolicy {
     OnFailure,
     /// Never.
     No,
-}
-
-/// The `[Install]` section: names of units, with their suffix.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Install {
-    /// `WantedBy=`, such as `default.target`.
-    pub wanted_by: Vec<String>,
-    /// `RequiredBy=`.
-    pub required_by: Vec<String>,
-    /// `UpheldBy=`: needs Podman 5.5, the first generator that creates the link.
-    pub upheld_by: Vec<String>,
-}
-
-/// The `[Quadlet]` section.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quadlet {
-    /// `DefaultDependencies=`: whether the unit waits for the network to be online, which Podman adds from 5.3 on.
-    ///
-    /// `false` is rendered from 5.3 on, and omitted before, where there is nothing to disable.
-    pub default_dependencies: bool,
-}
-
-impl Default for Quadlet {
-    fn default() -> Self {
-        Self { default_dependencies: true }
-    }
 }
 
 /// Environment variables by name.
@@ -94,12 +64,6 @@ impl Environment {
     /// Returns names and values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// Returns whether no variable is set.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

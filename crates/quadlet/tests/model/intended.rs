@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::quadlet::{
-    ContainerUnit, HostAddress, Network, Protocol, PublishPort, Pull, Relabel, Start, Volume,
-    VolumeSource,
+    ContainerUnit, Network, Protocol, PublishPort, Relabel, Start, Volume, VolumeSource,
 };
 
 /// A `podman run`: the options as a multiset, because their order differs between runs of one generator, the image, and
@@ -79,39 +78,24 @@ impl Command {
         let mut options: Vec<(&str, String)> = Vec::new();
         let name = container.container_name.clone().unwrap_or_else(|| "systemd-%N".to_owned());
         options.push(("--name", name));
-        options.extend(container.host_name.iter().map(|name| ("--hostname", name.clone())));
-        options.extend(container.user.iter().map(|user| {
-            let group = user.group.as_ref().map_or_else(String::new, |group| format!(":{group}"));
-            ("--user", user.user.clone() + &group)
-        }));
+        options.extend(
+            container.user.iter().map(|user| ("--user", format!("{}:{}", user.uid, user.gid))),
+        );
         options
-            .extend(container.networks.iter().map(|network| ("--network", self::network(network))));
+            .extend(container.network.iter().map(|network| ("--network", self::network(network))));
         options.extend(container.publish_ports.iter().map(|port| ("--publish", self::port(port))));
         options.extend(container.hosts.iter().map(|host| {
-            let address = match host.address {
-                HostAddress::Ip(ip) => ip.to_string(),
-                HostAddress::HostGateway => "host-gateway".to_owned(),
-            };
+            let address = host.address.map_or("host-gateway".to_owned(), |ip| ip.to_string());
             ("--add-host", format!("{}:{address}", host.name))
         }));
         options.extend(container.volumes.iter().map(volume));
         options.extend(container.tmpfs.iter().map(|tmpfs| {
-            let options = if tmpfs.options.is_empty() {
-                String::new()
-            } else {
-                format!(":{}", tmpfs.options.join(","))
-            };
-            ("--tmpfs", tmpfs.destination.clone() + &options)
+            let size = tmpfs.size.map_or(String::new(), |size| format!(":size={size}m"));
+            ("--tmpfs", tmpfs.destination.clone() + &size)
         }));
-        let devices = container
-            .devices
-            .iter()
-            .filter(|d| !d.optional || std::path::Path::new(&d.host).exists());
-        options.extend(devices.map(|device| {
-            let parts =
-                [Some(&device.host), device.container.as_ref(), device.permissions.as_ref()];
-            let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
-            ("--device", parts.join(":"))
+        options.extend(container.devices.iter().map(|device| match &device.container {
+            Some(inside) => ("--device", format!("{}:{inside}", device.host)),
+            None => ("--device", device.host.clone()),
         }));
         options.extend(
             container.environment.iter().map(|(name, value)| ("--env", format!("{name}={value}"))),
@@ -130,15 +114,7 @@ impl Command {
         );
         options.extend(container.read_only.then(|| ("--read-only", String::new())));
         options.extend(container.working_dir.iter().map(|path| ("--workdir", path.clone())));
-        options.extend(container.pull.iter().map(|pull| {
-            let word = match pull {
-                Pull::Always => "always",
-                Pull::Missing => "missing",
-                Pull::Never => "never",
-                Pull::Newer => "newer",
-            };
-            ("--pull", word.to_owned())
-        }));
+        options.extend(container.never_pulls.then(|| ("--pull", "never".to_owned())));
         options.extend(unit.stop.map(|stop| ("--stop-timeout", stop.grace.to_string())));
         options.extend(health(&unit.start));
         options.extend(container.secrets.iter().map(|secret| {
@@ -190,7 +166,6 @@ fn network(network: &Network) -> String {
         Network::Host => "host".to_owned(),
         Network::Bridge => "bridge".to_owned(),
         Network::HostLoopback => HOST_LOOPBACK[0].to_owned(),
-        Network::None => "none".to_owned(),
         Network::Named(name) => name.clone(),
     }
 }
@@ -199,17 +174,10 @@ fn port(port: &PublishPort) -> String {
     let mut text = port.host_ip.map_or_else(String::new, |ip| {
         if ip.is_ipv6() { format!("[{ip}]:") } else { format!("{ip}:") }
     });
-    if let Some(host) = port.host_port {
-        text.push_str(&host.to_string());
-    }
-    if port.host_ip.is_some() || port.host_port.is_some() {
-        text.push(':');
-    }
-    text.push_str(&port.container_port.to_string());
+    text.push_str(&format!("{}:{}", port.host_port, port.container_port));
     text.push_str(match port.protocol {
         Protocol::Tcp => "",
         Protocol::Udp => "/udp",
-        Protocol::Sctp => "/sctp",
     });
     text
 }

@@ -29,21 +29,6 @@ pub(crate) fn check_service(unit: &ContainerUnit, service: &str) -> Result<(), S
     if variables != asked {
         return Err("environment of the service differs".to_owned());
     }
-    for key in ["After", "Wants", "Requires"] {
-        let asked = match key {
-            "After" => &unit.unit.after,
-            "Wants" => &unit.unit.wants,
-            _ => &unit.unit.requires,
-        };
-        let given: Vec<_> = systemd::values(service, "Unit", key)?
-            .iter()
-            .flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
-            .filter(|name| name != "podman-user-wait-network-online.service")
-            .collect();
-        if &given != asked {
-            return Err(format!("{key} differs: {given:?}"));
-        }
-    }
     let mut paths = Vec::new();
     for line in systemd::values(service, "Unit", "RequiresMountsFor")? {
         // The generator's own lines have specifiers and, before 5.8, unquoted blanks.
@@ -53,7 +38,7 @@ pub(crate) fn check_service(unit: &ContainerUnit, service: &str) -> Result<(), S
     if let Some(path) = unit.unit.requires_mounts_for.iter().find(|path| !paths.contains(path)) {
         return Err(format!("RequiresMountsFor lacks {path:?}: {paths:?}"));
     }
-    unit.extensions.iter().try_for_each(|extension| check_extension(extension, service))
+    unit.extension.iter().try_for_each(|extension| check_extension(extension, service))
 }
 
 fn check_extension(extension: &Extension, text: &str) -> Result<(), String> {

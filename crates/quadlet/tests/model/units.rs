@@ -3,15 +3,14 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
-    num::NonZeroU32,
-    time::Duration,
+    num::{NonZeroU16, NonZeroU32, NonZeroU64},
 };
 
 use super::vectors::vectors;
 use ::quadlet::{
-    Container, ContainerUnit, Device, Environment, Extension, HealthCheck, HostAddress, HostEntry,
-    Network, PodmanVersion, Protocol, PublishPort, Pull, Relabel, RestartPolicy, Secret, Start,
-    Stop, Tmpfs, User, Volume, VolumeSource,
+    Container, ContainerUnit, Device, Environment, Extension, HealthCheck, HostEntry, Network,
+    PodmanVersion, Protocol, PublishPort, Relabel, RestartPolicy, Secret, Start, Stop, Tmpfs, User,
+    Volume, VolumeSource,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -30,16 +29,12 @@ pub(crate) const VERSIONS: [PodmanVersion; 6] = [
 pub(crate) enum Field {
     Image,
     ContainerName,
-    HostName,
-    User,
-    Group,
     NetworkName,
     HostEntry,
     BindSource,
     BindDestination,
     VolumeName,
     TmpfsDestination,
-    TmpfsOption,
     Device,
     VariableName,
     VariableValue,
@@ -57,26 +52,22 @@ pub(crate) enum Field {
     HealthCommand,
     Description,
     MountPath,
-    After,
+    WantedBy,
     ServiceVariable,
     ExtensionKey,
     ExtensionValue,
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 33] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Image,
         Self::ContainerName,
-        Self::HostName,
-        Self::User,
-        Self::Group,
         Self::NetworkName,
         Self::HostEntry,
         Self::BindSource,
         Self::BindDestination,
         Self::VolumeName,
         Self::TmpfsDestination,
-        Self::TmpfsOption,
         Self::Device,
         Self::VariableName,
         Self::VariableValue,
@@ -94,7 +85,7 @@ impl Field {
         Self::HealthCommand,
         Self::Description,
         Self::MountPath,
-        Self::After,
+        Self::WantedBy,
         Self::ServiceVariable,
         Self::ExtensionKey,
         Self::ExtensionValue,
@@ -107,26 +98,18 @@ impl Field {
         match self {
             Self::Image => container.image = owned,
             Self::ContainerName => container.container_name = Some(owned),
-            Self::HostName => container.host_name = Some(owned),
-            Self::User => container.user = Some(User { user: owned, group: None }),
-            Self::Group => container.user = Some(User { user: "0".to_owned(), group: Some(owned) }),
-            Self::NetworkName => container.networks = vec![Network::Named(owned)],
-            Self::HostEntry => {
-                container.hosts.push(HostEntry { name: owned, address: HostAddress::HostGateway })
-            }
+            Self::NetworkName => container.network = Some(Network::Named(owned)),
+            Self::HostEntry => container.hosts.push(HostEntry { name: owned, address: None }),
             Self::BindSource => container.volumes.push(Volume::read_only(owned, "/in")),
             Self::BindDestination => container.volumes.push(Volume::read_only("/out", owned)),
             Self::VolumeName => container.volumes.push(Volume {
                 source: VolumeSource::Named(owned),
                 ..Volume::read_only("", "/data")
             }),
-            Self::TmpfsDestination => container.tmpfs.push(Tmpfs::new(owned)),
-            Self::TmpfsOption => {
-                container
-                    .tmpfs
-                    .push(Tmpfs { options: vec!["rw".to_owned(), owned], ..Tmpfs::new("/cache") });
+            Self::TmpfsDestination => {
+                container.tmpfs.push(Tmpfs { destination: owned, size: Some(64) })
             }
-            Self::Device => container.devices.push(Device::new(owned)),
+            Self::Device => container.devices.push(Device { host: owned, container: None }),
             Self::VariableName => container.environment.insert(owned, "value"),
             Self::VariableValue => container.environment.insert("HOSTILE", owned),
             Self::LabelName => drop(container.labels.insert(owned, "value".to_owned())),
@@ -149,13 +132,13 @@ impl Field {
             Self::HealthCommand => unit.start = healthy(owned),
             Self::Description => unit.unit.description = Some(owned),
             Self::MountPath => unit.unit.requires_mounts_for.push(owned),
-            Self::After => unit.unit.after.push(owned),
+            Self::WantedBy => unit.wanted_by = Some(owned),
             Self::ServiceVariable => unit.service.environment.insert("HOSTILE", owned),
             Self::ExtensionKey => {
-                unit.extensions = vec![Extension::new("Hostile").with(owned, "value")]
+                unit.extension = Some(Extension::new("Hostile").with(owned, "value"))
             }
             Self::ExtensionValue => {
-                unit.extensions = vec![Extension::new("Hostile").with("Value", owned)]
+                unit.extension = Some(Extension::new("Hostile").with("Value", owned))
             }
         }
     }
@@ -212,20 +195,16 @@ fn plausible() -> impl Strategy<Value = ContainerUnit> {
     let places = (
         vec(volume(), 0..3),
         vec(port(), 0..3),
-        vec(network(), 0..=1),
-        option::of(user()),
+        option::of(network()),
+        option::of(Just(User { uid: 0, gid: 101 })),
         option::of(1u32..200),
     );
-    let flags = (
-        any::<[bool; 6]>(),
-        option::of(select(vec![Pull::Never, Pull::Missing, Pull::Always, Pull::Newer])),
-    );
-    (maps, places, flags).prop_map(|(maps, places, (flags, pull))| {
+    (maps, places, any::<[bool; 7]>()).prop_map(|(maps, places, flags)| {
         let (environment, labels, exec, entrypoint) = maps;
-        let (volumes, publish_ports, networks, user, seconds) = places;
+        let (volumes, publish_ports, network, user, seconds) = places;
         let container = Container {
             user,
-            networks,
+            network,
             publish_ports,
             volumes,
             environment: environment
@@ -244,12 +223,12 @@ fn plausible() -> impl Strategy<Value = ContainerUnit> {
             devices: if flags[3] { devices() } else { Vec::new() },
             entrypoint,
             exec,
-            pull,
+            never_pulls: flags[6],
             ..Container::new("localhost/bitcoin-ui:latest")
         };
         let mut unit = ContainerUnit::new(container);
         unit.stop = seconds.map(|grace| Stop { grace, margin: NonZeroU32::MIN });
-        unit.quadlet.default_dependencies = flags[4];
+        unit.starts_without_network = flags[4];
         if flags[5] {
             sections(&mut unit);
         }
@@ -269,24 +248,22 @@ fn forbidden(c: char) -> bool {
 
 fn devices() -> Vec<Device> {
     vec![
-        Device { permissions: Some("rw".to_owned()), ..Device::new("/dev/null") },
-        Device { optional: true, ..Device::new("/dev/null") },
-        Device { optional: true, ..Device::new("/dev/absent") },
+        Device { host: "/dev/null".to_owned(), container: None },
+        Device { host: "/dev/null".to_owned(), container: Some("/dev/other".to_owned()) },
     ]
 }
 
 fn sections(unit: &mut ContainerUnit) {
     unit.unit.description = Some("Archipelago companion UI: 100% \"quoted\" $HOME".to_owned());
-    unit.unit.after.push("network.target".to_owned());
     unit.unit.requires_mounts_for.push("/var/lib/my data".to_owned());
-    unit.unit.start_limit_interval = Some(Duration::ZERO);
+    unit.unit.without_start_limit = true;
     unit.service.environment.insert("REVISION", "a b%$\"\\\n");
     unit.service.restart = Some(RestartPolicy::Always);
-    unit.service.restart_delay = Some(Duration::from_secs(10));
-    unit.service.memory_max = Some(128 << 20);
-    unit.service.cpu_quota = Some(50);
-    unit.install.wanted_by.push("default.target".to_owned());
-    unit.extensions.push(Extension::new("Companion").with("Revision", "50% of $HOME \"x"));
+    unit.service.restart_delay = Some(10);
+    unit.service.memory_max = NonZeroU64::new(128 << 20);
+    unit.service.cpu_quota = NonZeroU32::new(50);
+    unit.wanted_by = Some("default.target".to_owned());
+    unit.extension = Some(Extension::new("Companion").with("Revision", "50% of $HOME \"x"));
 }
 
 fn volume() -> impl Strategy<Value = Volume> {
@@ -314,8 +291,8 @@ fn port() -> impl Strategy<Value = PublishPort> {
         IpAddr::from([127, 0, 0, 1]),
         IpAddr::V6(Ipv6Addr::LOCALHOST),
     ]);
-    let protocol = select(vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
-    (option::of(address), option::of(1u16..), 1u16.., protocol).prop_map(
+    let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
+    (option::of(address), any::<NonZeroU16>(), any::<NonZeroU16>(), protocol).prop_map(
         |(host_ip, host_port, container_port, protocol)| PublishPort {
             host_ip,
             host_port,
@@ -330,11 +307,6 @@ fn network() -> impl Strategy<Value = Network> {
         Just(Network::Host),
         Just(Network::Bridge),
         Just(Network::HostLoopback),
-        Just(Network::None),
         "[a-z]{5,8}x".prop_map(Network::Named)
     ]
-}
-
-fn user() -> impl Strategy<Value = User> {
-    prop_oneof![Just(User::ids(0, 0)), Just(User { user: "nginx".to_owned(), group: None })]
 }
