@@ -8,16 +8,15 @@ use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey, Readiness};
 use async_trait::async_trait;
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::HostName;
+use companion_core::model::desired::Target;
 use companion_core::model::hook::HookName;
 use companion_core::model::image::ImageSource;
 use companion_core::ports::{DesiredStore as _, Host, Leadership, PortError, PortResult};
 use durable_dir::{Dir, DirError, Trust};
 
-use crate::bitcoin_ui::BitcoinUi;
-use crate::catalog::BITCOIN_UI_HOOK;
 use crate::desired_store::RecordStore;
 use crate::inputs::Inputs;
-use crate::page::StatusPage;
+use crate::page::Page;
 
 #[cfg(feature = "podman")]
 mod podman;
@@ -192,9 +191,7 @@ pub fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
     let dir = Dir::create(store.dir(), 0o700, Trust::Owned).map_err(HostError::State)?;
     let key = HostKey::load_or_create(&dir).map_err(HostError::State)?;
     let mut hooks = FileHooks::new(key);
-    let name = HookName::new(BITCOIN_UI_HOOK).map_err(HostError::Name)?;
-    hooks.register(name, LiveBitcoinUi(Arc::clone(store.inputs()))).map_err(HostError::Hook)?;
-    for page in StatusPage::ALL {
+    for page in Page::ALL {
         let name = HookName::new(page.base()).map_err(HostError::Name)?;
         let live = LivePage { page, inputs: Arc::clone(store.inputs()) };
         hooks.register(name, live).map_err(HostError::Hook)?;
@@ -216,41 +213,18 @@ pub async fn sweep(store: &RecordStore) -> Result<usize, HostError> {
 async fn sweep_files(store: &RecordStore) -> PortResult<usize> {
     let mut swept = store.sweep().await?;
     let desired = store.load().await?;
-    let wanted = desired
-        .present()
-        .map(|(_, companion)| companion)
-        .filter_map(|wanted| wanted.spec().hook.as_ref());
-    let removed =
-        desired.removed().map(|(_, removed)| removed).filter_map(|removed| removed.hook.as_ref());
-    for (hook, unwanted) in wanted.map(|hook| (hook, false)).chain(removed.map(|hook| (hook, true)))
-    {
-        swept += adapter_hooks::sweep(hook, unwanted).await?;
+    for target in desired.targets.values() {
+        if let Some(hook) = target.hook() {
+            let unwanted = matches!(target, Target::Removed(_));
+            swept += adapter_hooks::sweep(hook, unwanted).await?;
+        }
     }
     Ok(swept)
 }
 
-/// The bitcoin-ui hook with the node, the machine's name and its IPv6 as they are at each rendering.
-struct LiveBitcoinUi(Arc<Inputs>);
-
-impl LiveBitcoinUi {
-    fn now(&self) -> BitcoinUi {
-        BitcoinUi::new(self.0.catalog().node(), machine_name(), has_ipv6())
-    }
-}
-
-impl ConfigHook for LiveBitcoinUi {
-    fn render(&self) -> Result<Readiness, HookError> {
-        self.now().render()
-    }
-
-    fn inputs(&self) -> Vec<PathBuf> {
-        self.now().inputs()
-    }
-}
-
-/// The hook of a status page, with the same.
+/// The hook of a page with the node, the machine's name and its IPv6 as they are at each rendering.
 struct LivePage {
-    page: StatusPage,
+    page: Page,
     inputs: Arc<Inputs>,
 }
 

@@ -21,14 +21,12 @@
 //! | [`manifest`] | the conversion of an app's backend into a companion |
 //! | `companions` | [`Companions`]: install, remove, reconcile |
 //! | `desired_store`, `record` | [`RecordStore`]: the desired state on disk and its lock |
-//! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
-//! | `page` | what the node sets for every page; the configuration of lnd-ui, electrs-ui and fedimint-ui |
+//! | `page` | the built-in pages and their configuration; `page::bitcoin` has the credentials of the node |
 //! | [`metrics`] | what a leader counts, as text for Prometheus |
 //! | `drop_in` | the calls of Archipelago's `companion.rs`, with the feature `drop-in` |
 //! | [`host`] | [`Backend`](host::Backend): a kind of host; the one of systemd and Podman |
 
 mod app;
-mod bitcoin_ui;
 pub mod catalog;
 mod companions;
 mod desired_store;
@@ -51,7 +49,6 @@ pub use adapter_hooks::{ConfigHook, HookError, Readiness};
 #[cfg(feature = "podman")]
 pub use adapter_systemd::Scope;
 pub use app::AppId;
-pub use bitcoin_ui::BitcoinUi;
 pub use catalog::{Catalog, CatalogError};
 pub use companion_core::supervisor::RESYNC;
 pub use companions::{

@@ -1,11 +1,13 @@
-//! What the node sets for every page, and the hooks of lnd-ui, electrs-ui and fedimint-ui.
+//! The built-in pages, and the hooks that render their configuration.
 //!
-//! The images of those three are configured for a default node, without credentials. Only a node with other settings has
-//! their configuration rendered, with lnd's macaroon if the node names one.
+//! bitcoin-ui needs the node's credentials. The images of the others are configured for a default node, without
+//! credentials: only a node with other settings has their configuration rendered, with lnd's macaroon if the node names
+//! one.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use adapter_hooks::template::{self, Value, Values};
@@ -14,7 +16,10 @@ use companion_core::model::container::{AbsolutePath, HOST_LOOPBACK, HostName};
 use companion_core::model::hook::Rendered;
 use companion_core::ports::PortErrorKind;
 
+use crate::catalog::BITCOIN_UI_HOOK;
 use crate::node::Node;
+
+mod bitcoin;
 
 /// The most bytes of a macaroon; lnd's own have fewer than 400.
 const MACAROON_LIMIT: usize = 1024;
@@ -25,9 +30,11 @@ const NO_PERMISSION: &str = "companion has no permission to read the macaroon_fi
 const NO_MACAROON: &str = "the macaroon_file of catalog.toml is not a macaroon: it is \
     empty, has more than 1024 bytes, or is not a regular file";
 
-/// A page that is configured by its image unless the node has settings for it.
+/// A built-in page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StatusPage {
+pub(crate) enum Page {
+    /// bitcoin-ui.
+    Bitcoin,
     /// lnd-ui.
     Lnd,
     /// electrs-ui.
@@ -36,15 +43,27 @@ pub(crate) enum StatusPage {
     Fedimint,
 }
 
-impl StatusPage {
-    pub(crate) const ALL: [Self; 3] = [Self::Lnd, Self::Electrs, Self::Fedimint];
+impl Page {
+    pub(crate) const ALL: [Self; 4] = [Self::Bitcoin, Self::Lnd, Self::Electrs, Self::Fedimint];
 
     /// The name of its image, which is also that of its hook.
     pub(crate) fn base(self) -> &'static str {
         match self {
+            Self::Bitcoin => BITCOIN_UI_HOOK,
             Self::Lnd => "lnd-ui",
             Self::Electrs => "electrs-ui",
             Self::Fedimint => "fedimint-ui",
+        }
+    }
+
+    /// The port of the host on which it answers.
+    pub(crate) fn host_port(self, node: &Node) -> NonZeroU16 {
+        let ports = &node.page_ports;
+        match self {
+            Self::Bitcoin => ports.bitcoin,
+            Self::Lnd => ports.lnd,
+            Self::Electrs => ports.electrs,
+            Self::Fedimint => ports.fedimint,
         }
     }
 
@@ -55,6 +74,7 @@ impl StatusPage {
             || node.page_ports != default.page_ports
             || node.frame_ancestors != default.frame_ancestors
             || match self {
+                Self::Bitcoin => true,
                 Self::Lnd => node.lnd != default.lnd,
                 Self::Electrs => node.electrs != default.electrs,
                 Self::Fedimint => {
@@ -69,17 +89,23 @@ impl StatusPage {
     pub(crate) fn is_on_host_network(self, node: &Node) -> bool {
         match self {
             Self::Lnd => node.lnd.is_on_host_network(),
-            Self::Electrs | Self::Fedimint => true,
+            Self::Bitcoin | Self::Electrs | Self::Fedimint => true,
         }
     }
 
     /// The files that its configuration is rendered from on `node`.
     pub(crate) fn inputs(self, node: &Node) -> Vec<PathBuf> {
-        let macaroon = node.lnd.macaroon_file.iter().filter(|_| self == Self::Lnd);
-        macaroon.map(|file| file.as_path().to_owned()).collect()
+        let files = match self {
+            Self::Bitcoin => vec![&node.bitcoin.password_file, &node.bitcoin.cookie_file],
+            Self::Lnd => node.lnd.macaroon_file.iter().collect(),
+            Self::Electrs | Self::Fedimint => Vec::new(),
+        };
+        files.into_iter().map(|file| file.as_path().to_owned()).collect()
     }
 
     /// Renders its configuration for `node`; the parameters are those of [`values`].
+    ///
+    /// bitcoin-ui waits for credentials: the node would refuse a configuration without them.
     ///
     /// A macaroon that is missing or unusable is left out, because the page is useful without it: the page says why. Only
     /// a read that may succeed later, such as after an I/O error, fails the rendering.
@@ -90,15 +116,14 @@ impl StatusPage {
         has_ipv6: bool,
     ) -> Result<Readiness, HookError> {
         let on_host = self.is_on_host_network(node);
-        let port = match self {
-            Self::Lnd if on_host => node.page_ports.lnd.get(),
-            Self::Lnd => 80,
-            Self::Electrs => node.page_ports.electrs.get(),
-            Self::Fedimint => node.page_ports.fedimint.get(),
-        };
+        let port = if on_host { self.host_port(node).get() } else { 80 };
         let mut values = values(node, machine, port, on_host && has_ipv6);
         let mut set = |name: &str, text: String| values.insert(name.to_owned(), Value::Text(text));
         match self {
+            Self::Bitcoin => {
+                set("rpc_address", node.bitcoin.address.to_string());
+                set("authorization", bitcoin::authorization(&node.bitcoin)?);
+            }
             Self::Lnd => {
                 let loopback = if on_host { Ipv4Addr::LOCALHOST } else { HOST_LOOPBACK };
                 let (macaroon, problem) = macaroon(node.lnd.macaroon_file.as_ref())?;
@@ -121,11 +146,16 @@ impl StatusPage {
                 set("guardian_port", guardian.port().to_string());
             }
         }
-        rendered(self.base(), self.template(), &values)
+        let text = template::render(self.template(), &values).map_err(|error| {
+            let message = format!("failed to render the {} configuration: {error}", self.base());
+            HookError::failed(PortErrorKind::Invalid, message)
+        })?;
+        Ok(Readiness::Ready(Rendered::new(text.as_bytes().to_vec())))
     }
 
     fn template(self) -> &'static str {
         match self {
+            Self::Bitcoin => include_str!("../companions/bitcoin-ui/nginx.conf.j2"),
             Self::Lnd => include_str!("../companions/lnd-ui/nginx.conf.j2"),
             Self::Electrs => include_str!("../companions/electrs-ui/nginx.conf.j2"),
             Self::Fedimint => include_str!("../companions/fedimint-ui/nginx.conf.j2"),
@@ -170,12 +200,7 @@ fn problem(error: HookError) -> Result<&'static str, HookError> {
 /// The values of every page's template on `node`, whose machine is called `machine`.
 ///
 /// The names under which people open the page are the node's, or the machine's own.
-pub(crate) fn values(
-    node: &Node,
-    machine: Option<HostName>,
-    listen_port: u16,
-    listen_ipv6: bool,
-) -> Values {
+fn values(node: &Node, machine: Option<HostName>, listen_port: u16, listen_ipv6: bool) -> Values {
     let mut host_names = node.host_names.clone();
     if host_names.is_empty()
         && let Some(machine) = machine
@@ -198,19 +223,6 @@ pub(crate) fn values(
         ("host_names".to_owned(), Value::Texts(host_names)),
         ("frame_ancestors".to_owned(), Value::Texts(node.frame_ancestors.clone())),
     ])
-}
-
-/// The configuration of the page `base`.
-pub(crate) fn rendered(
-    base: &str,
-    template: &str,
-    values: &Values,
-) -> Result<Readiness, HookError> {
-    let text = template::render(template, values).map_err(|error| {
-        let message = format!("failed to render the {base} configuration: {error}");
-        HookError::failed(PortErrorKind::Invalid, message)
-    })?;
-    Ok(Readiness::Ready(Rendered::new(text.as_bytes().to_vec())))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSourc
 use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::node::Node;
-use crate::page::StatusPage;
+use crate::page::Page;
 
 /// The name of the hook that renders the RPC viewer's nginx.conf.
 pub const BITCOIN_UI_HOOK: &str = "bitcoin-ui";
@@ -23,13 +23,21 @@ pub const BITCOIN_UI_HOOK: &str = "bitcoin-ui";
 ///
 /// All of them or none: a catalog without one of its own companions would leave it to nobody.
 pub(super) fn companions(node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, InvalidValue> {
-    Ok(vec![bitcoin_ui(node)?, lnd_ui(node)?, electrs_ui(node)?, fedimint_ui(node)?])
+    Page::ALL.into_iter().map(|page| companion(node, page)).collect()
 }
 
 /// Whether this program has the hook: each is named after the image that it configures.
 pub(super) fn has_hook(name: &HookName) -> bool {
-    let of_page = |page: StatusPage| page.base() == name.as_str();
-    name.as_str() == BITCOIN_UI_HOOK || StatusPage::ALL.into_iter().any(of_page)
+    Page::ALL.into_iter().any(|page| page.base() == name.as_str())
+}
+
+fn apps(page: Page) -> &'static [&'static str] {
+    match page {
+        Page::Bitcoin => &["bitcoin", "bitcoin-core", "bitcoin-knots"],
+        Page::Lnd => &["lnd"],
+        Page::Electrs => &["electrumx", "electrs", "mempool-electrs"],
+        Page::Fedimint => &["fedimint"],
+    }
 }
 
 impl Catalog {
@@ -45,42 +53,14 @@ impl Catalog {
 
     /// Returns the port on which the built-in companion `name` listens in the network of the host.
     fn host_port(&self, name: &CompanionName) -> Option<u16> {
-        let ports = &self.node().page_ports;
-        let port = match name.as_str() {
-            "archy-bitcoin-ui" => ports.bitcoin,
-            "archy-electrs-ui" => ports.electrs,
-            "archy-lnd-ui" => ports.lnd,
-            "archy-fedimint-ui" => ports.fedimint,
-            _ => return None,
-        };
-        Some(port.get())
+        let is_it = |page: &Page| name.as_str().strip_prefix("archy-") == Some(page.base());
+        let page = Page::ALL.into_iter().find(is_it)?;
+        Some(page.host_port(self.node()).get())
     }
 }
 
-fn bitcoin_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    let mut container = hardened()?;
-    container.network = Network::Host;
-    let hook = Some(rendered(node, BITCOIN_UI_HOOK, &mut container)?);
-    companion(node, "bitcoin-ui", &["bitcoin", "bitcoin-core", "bitcoin-knots"], container, hook)
-}
-
-fn lnd_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    status_page(node, StatusPage::Lnd, &["lnd"])
-}
-
-fn electrs_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    status_page(node, StatusPage::Electrs, &["electrumx", "electrs", "mempool-electrs"])
-}
-
-fn fedimint_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    status_page(node, StatusPage::Fedimint, &["fedimint"])
-}
-
-fn status_page(
-    node: &Node,
-    page: StatusPage,
-    apps: &[&str],
-) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
+fn companion(node: &Node, page: Page) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
+    let base = page.base();
     let mut container = hardened()?;
     if page.is_on_host_network(node) {
         container.network = Network::Host;
@@ -88,10 +68,16 @@ fn status_page(
         container.network = Network::Bridge;
         // lnd is asked through the host's loopback, as the others ask their backends.
         container.host_loopback = true;
-        container.ports.extend(tcp(node.page_ports.lnd, 80));
+        container.ports.extend(tcp(page.host_port(node), 80));
     }
-    let hook = page.is_rendered_on(node).then(|| rendered(node, page.base(), &mut container));
-    companion(node, page.base(), apps, container, hook.transpose()?)
+    let hook = page.is_rendered_on(node).then(|| rendered(node, base, &mut container));
+    let hook = hook.transpose()?;
+    container.validate()?;
+    let name = CompanionName::new(format!("archy-{base}"))?;
+    let description = format!("Archipelago companion UI: {name}");
+    let image = image(node, base)?;
+    let apps = apps(page).iter().map(|app| AppId::new(*app)).collect::<Result<_, _>>()?;
+    Ok((apps, CompanionSpec { name, description, image, container, hook }))
 }
 
 /// Mounts the configuration that the hook of the image `base` renders.
@@ -107,21 +93,6 @@ fn rendered(
         read_only: true,
     });
     Ok(HookSpec { program: HookProgram::Registered(HookName::new(base)?), output })
-}
-
-fn companion(
-    node: &Node,
-    base: &str,
-    apps: &[&str],
-    container: ContainerSpec,
-    hook: Option<HookSpec>,
-) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    container.validate()?;
-    let name = CompanionName::new(format!("archy-{base}"))?;
-    let description = format!("Archipelago companion UI: {name}");
-    let image = image(node, base)?;
-    let apps = apps.iter().map(|app| AppId::new(*app)).collect::<Result<_, _>>()?;
-    Ok((apps, CompanionSpec { name, description, image, container, hook }))
 }
 
 /// The image `base`: built from the first context there is, else pulled from the node's repository, if it has one.

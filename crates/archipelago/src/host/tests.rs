@@ -6,6 +6,7 @@ use companion_core::ports::HookRunner as _;
 
 use super::*;
 use crate::Options;
+use crate::catalog::BITCOIN_UI_HOOK;
 
 /// The fake host as a backend that keeps the hooks it is wired with, and records its calls.
 #[derive(Clone, Default)]

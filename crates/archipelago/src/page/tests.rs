@@ -5,11 +5,14 @@ use super::*;
 use crate::Catalog;
 use crate::node::{Electrs, Fedimint, Lnd, PagePorts};
 
+/// The pages that their images configure for a default node.
+const STATUS: [Page; 3] = [Page::Lnd, Page::Electrs, Page::Fedimint];
+
 fn machine() -> Option<HostName> {
     HostName::new("node").ok()
 }
 
-fn text(page: StatusPage, node: &Node, machine: Option<HostName>, has_ipv6: bool) -> String {
+fn text(page: Page, node: &Node, machine: Option<HostName>, has_ipv6: bool) -> String {
     node.validate().unwrap();
     match page.render(node, machine, has_ipv6).unwrap() {
         Readiness::Ready(rendered) => String::from_utf8(rendered.bytes().to_vec()).unwrap(),
@@ -20,9 +23,9 @@ fn text(page: StatusPage, node: &Node, machine: Option<HostName>, has_ipv6: bool
 #[test]
 fn image_has_the_configuration_of_a_default_node() {
     let images = [
-        (StatusPage::Lnd, include_str!("../../companions/lnd-ui/default.conf")),
-        (StatusPage::Electrs, include_str!("../../companions/electrs-ui/default.conf")),
-        (StatusPage::Fedimint, include_str!("../../companions/fedimint-ui/default.conf")),
+        (Page::Lnd, include_str!("../../companions/lnd-ui/default.conf")),
+        (Page::Electrs, include_str!("../../companions/electrs-ui/default.conf")),
+        (Page::Fedimint, include_str!("../../companions/fedimint-ui/default.conf")),
     ];
     for (page, image) in images {
         let rendered = text(page, &Node::default(), None, false);
@@ -42,7 +45,7 @@ fn names_of_the_node_replace_those_of_the_machine() {
             .into(),
         ..Node::default()
     };
-    for page in StatusPage::ALL {
+    for page in STATUS {
         assert!(page.is_rendered_on(&named));
         let own = text(page, &named, machine(), false);
         assert!(
@@ -58,7 +61,7 @@ fn names_of_the_node_replace_those_of_the_machine() {
 fn frame_ancestors_replace_both_refusals_to_be_framed() {
     let ancestors = ["http://node.local:5678", "https://node.example"].map(str::to_owned).to_vec();
     let framed = Node { frame_ancestors: ancestors, ..Node::default() };
-    for page in StatusPage::ALL {
+    for page in STATUS {
         assert!(page.is_rendered_on(&framed));
         let text = text(page, &framed, None, false);
         let policy =
@@ -78,19 +81,17 @@ fn ports_of_the_node_reach_every_page() {
     };
     let node = Node { page_ports, ..Node::default() };
     let ports = "{\"bitcoin\":8334,\"electrs\":50002,\"lnd\":8080,\"fedimint\":8175}";
-    for (page, listen) in
-        [(StatusPage::Lnd, 80), (StatusPage::Electrs, 50002), (StatusPage::Fedimint, 8175)]
-    {
+    for (page, listen) in [(Page::Lnd, 80), (Page::Electrs, 50002), (Page::Fedimint, 8175)] {
         assert!(page.is_rendered_on(&node));
         let text = text(page, &node, None, true);
         assert!(text.contains(&format!("listen {listen} default_server;")), "{text}");
         assert!(text.contains(ports) && text.contains("/(8334|50002|8080|8175)$"), "{text}");
         let ipv6 = text.contains(&format!("listen [::]:{listen} default_server"));
-        assert_eq!((ipv6, text.contains("include /proc")), (page != StatusPage::Lnd, false));
+        assert_eq!((ipv6, text.contains("include /proc")), (page != Page::Lnd, false));
     }
-    let electrs = text(StatusPage::Electrs, &node, None, false);
+    let electrs = text(Page::Electrs, &node, None, false);
     assert!(electrs.contains("http://127.0.0.1:8334/api/getblockchaininfo;"), "{electrs}");
-    let fedimint = text(StatusPage::Fedimint, &node, None, false);
+    let fedimint = text(Page::Fedimint, &node, None, false);
     assert!(fedimint.contains("http://127.0.0.1:8334/api/getblockchaininfo;"), "{fedimint}");
     let catalog = Catalog::on(node.clone()).unwrap();
     let lnd = catalog.companion(&CompanionName::new("archy-lnd-ui").unwrap()).unwrap();
@@ -105,9 +106,9 @@ fn moved_backend_concerns_its_own_page_alone() {
         onion_address: Some(format!("{}.onion:50001", "a2".repeat(28))),
     };
     let node = Node { electrs, ..Node::default() };
-    assert!(!StatusPage::Lnd.is_rendered_on(&node));
-    assert!(StatusPage::Electrs.is_rendered_on(&node));
-    let text = text(StatusPage::Electrs, &node, None, true);
+    assert!(!Page::Lnd.is_rendered_on(&node));
+    assert!(Page::Electrs.is_rendered_on(&node));
+    let text = text(Page::Electrs, &node, None, true);
     assert!(text.contains("proxy_pass \"http://127.0.0.1:24224/metrics\";"), "{text}");
     assert!(text.contains("fastcgi_pass \"[::1]:60401\";"), "{text}");
     assert!(text.contains("{\\\"port\\\":60401,\\\"onion\\\":\\\"a2a2"), "{text}");
@@ -118,7 +119,7 @@ fn waiting_page_goes_over_to_the_port_of_the_guardian() {
     let guardian_address = "[::1]:28177".parse().unwrap();
     let mut node = Node { fedimint: Fedimint { guardian_address }, ..Node::default() };
     node.bitcoin.address = "10.0.0.2:18332".parse().unwrap();
-    let text = text(StatusPage::Fedimint, &node, None, true);
+    let text = text(Page::Fedimint, &node, None, true);
     assert!(text.contains("proxy_pass \"http://[::1]:28177/\";"), "{text}");
     assert!(text.contains("proxy_pass \"http://10.0.0.2:18332/\";"), "{text}");
     assert!(text.contains("return 302 http://$host:28177/;"), "{text}");
@@ -130,7 +131,7 @@ fn lnd_at_an_address_of_its_own_is_asked_from_the_host_network() {
         let lnd = Lnd { address: address.parse().unwrap(), ..Lnd::default() };
         Node { lnd, ..Node::default() }
     };
-    let page = StatusPage::Lnd;
+    let page = Page::Lnd;
     let (near, far) = (at("169.254.1.2:8180"), at("[fd00::9]:8080"));
     assert!(page.is_rendered_on(&near) && !page.is_on_host_network(&near));
     assert!(page.is_rendered_on(&far) && page.is_on_host_network(&far));
@@ -150,7 +151,7 @@ fn each_host_name_is_rendered_once() {
     let names =
         ["node.home.arpa", "localhost", "node.home.arpa"].map(|n| HostName::new(n).unwrap());
     let node = Node { host_names: names.into(), ..Node::default() };
-    for page in StatusPage::ALL {
+    for page in STATUS {
         let text = text(page, &node, None, false);
         let keys = |name: &str| text.matches(&format!("\"host:{name}\"")).count();
         assert_eq!((keys("node.home.arpa"), keys("localhost")), (1, 1), "{text}");
@@ -168,10 +169,10 @@ fn macaroon_becomes_a_header_of_four_fixed_calls() {
     let file = dir.path().join("readonly.macaroon");
     std::fs::write(&file, [0x02, 0x01, 0x00, 0xff, b'"', b'\n', b'$']).unwrap();
     let node = with_macaroon(&file);
-    assert!(StatusPage::Lnd.is_rendered_on(&node) && !StatusPage::Electrs.is_rendered_on(&node));
-    assert_eq!(StatusPage::Lnd.inputs(&node), [file]);
-    assert!(StatusPage::Electrs.inputs(&node).is_empty());
-    let text = text(StatusPage::Lnd, &node, None, false);
+    assert!(Page::Lnd.is_rendered_on(&node) && !Page::Electrs.is_rendered_on(&node));
+    assert_eq!(Page::Lnd.inputs(&node), [file]);
+    assert!(Page::Electrs.inputs(&node).is_empty());
+    let text = text(Page::Lnd, &node, None, false);
     let header = "proxy_set_header Grpc-Metadata-macaroon \"020100ff220a24\";";
     assert_eq!(text.matches(header).count(), 4, "{text}");
     for path in ["getinfo", "balance/blockchain", "balance/channels", "channels"] {
@@ -188,10 +189,10 @@ fn with_a_macaroon_only_names_of_the_node_open_the_page() {
     let file = dir.path().join("readonly.macaroon");
     let wildcards = ["+local$\"", "{3,63}$\""];
     let node = with_macaroon(&file);
-    let without = text(StatusPage::Lnd, &node, machine(), false);
+    let without = text(Page::Lnd, &node, machine(), false);
     assert!(wildcards.iter().all(|pattern| without.contains(pattern)), "{without}");
     std::fs::write(&file, [0x02, 0x01]).unwrap();
-    let with = text(StatusPage::Lnd, &node, machine(), false);
+    let with = text(Page::Lnd, &node, machine(), false);
     assert!(!wildcards.iter().any(|pattern| with.contains(pattern)), "{with}");
     assert!(with.contains("    \"host:node.local\" 1;\n    \"host:node\" 1;\n"), "{with}");
 }
@@ -202,8 +203,8 @@ fn missing_macaroon_is_rendered_as_a_page_without_one() {
     let node = with_macaroon(&dir.path().join("readonly.macaroon"));
     let on_host = Lnd { address: "127.0.0.1:8080".parse().unwrap(), ..Lnd::default() };
     let on_host = Node { lnd: on_host, ..Node::default() };
-    let without = text(StatusPage::Lnd, &on_host, None, false);
-    assert_eq!(text(StatusPage::Lnd, &node, None, false), without);
+    let without = text(Page::Lnd, &on_host, None, false);
+    assert_eq!(text(Page::Lnd, &node, None, false), without);
 }
 
 #[test]
@@ -212,12 +213,12 @@ fn page_without_a_usable_macaroon_says_why_and_quotes_nothing() {
     let file = dir.path().join("readonly.macaroon");
     for contents in [String::new(), "hunter2".repeat(200), "hunter2".repeat(20_000)] {
         std::fs::write(&file, contents).unwrap();
-        let text = text(StatusPage::Lnd, &with_macaroon(&file), None, false);
+        let text = text(Page::Lnd, &with_macaroon(&file), None, false);
         assert!(text.contains(NO_MACAROON), "{text}");
         assert!(!text.contains("hunter2") && !text.contains("68756e746572"), "{text}");
         assert!(!text.contains("Grpc-Metadata"), "{text}");
     }
-    let directory = text(StatusPage::Lnd, &with_macaroon(dir.path()), None, false);
+    let directory = text(Page::Lnd, &with_macaroon(dir.path()), None, false);
     assert!(directory.contains(NO_MACAROON), "{directory}");
 }
 
