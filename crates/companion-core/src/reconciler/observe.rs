@@ -138,13 +138,7 @@ async fn asked<T>(
 }
 
 async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<HookState> {
-    let hooks = desired.targets.iter().filter_map(|(name, target)| {
-        let hook = match target {
-            Target::Present(companion) => companion.spec().hook.as_ref(),
-            Target::Removed(removed) => removed.hook.as_ref(),
-        };
-        Some((name, hook?))
-    });
+    let hooks = desired.targets.iter().filter_map(|(name, target)| Some((name, target.hook()?)));
     let mut reads = tokio::task::JoinSet::new();
     let mut found = ByName::new();
     for (name, hook) in hooks {

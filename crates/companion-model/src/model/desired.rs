@@ -122,6 +122,14 @@ pub enum Target {
 }
 
 impl Target {
+    /// The hook whose files belong to it.
+    pub fn hook(&self) -> Option<&HookSpec> {
+        match self {
+            Self::Present(companion) => companion.spec.hook.as_ref(),
+            Self::Removed(removed) => removed.hook.as_ref(),
+        }
+    }
+
     /// Returns the generation of the last intent.
     pub fn generation(&self) -> Generation {
         match self {
