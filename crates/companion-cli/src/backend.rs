@@ -165,6 +165,7 @@ pub(crate) fn select(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Verdict;
 
     #[test]
     fn auto_never_selects_the_simulated_host() {
@@ -175,6 +176,6 @@ mod tests {
         assert_eq!((name("user").unwrap(), name("system").unwrap()), ("user", "system"));
         let simulated = all.iter().filter(|backend| backend.is_simulated());
         assert!(simulated.into_iter().all(|backend| !backend.is_automatic()));
-        assert_eq!(name("docker").unwrap_err().status(), 2);
+        assert_eq!(name("docker").unwrap_err().verdict(), Verdict::Invalid);
     }
 }

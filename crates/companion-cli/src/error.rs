@@ -9,16 +9,18 @@ use companion_core::error_chain::chain;
 use companion_core::ports::{PortError, PortErrorKind};
 use companion_core::reconciler::ReconcileError;
 
-/// The result of a command without an error, as an exit status.
+/// The result of a command, with its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "it determines the exit status"]
 pub(crate) enum Verdict {
-    /// Everything is as requested: 0.
-    Done,
-    /// Something is not as requested: 1.
-    NotDone,
-    /// A prerequisite is missing: 3.
-    Lacking,
+    /// Everything is as requested.
+    Done = 0,
+    /// Something failed, or is not as requested.
+    NotDone = 1,
+    /// The input is invalid.
+    Invalid = 2,
+    /// A prerequisite is missing.
+    Lacking = 3,
 }
 
 impl Verdict {
@@ -26,35 +28,15 @@ impl Verdict {
     pub(crate) fn of(done: bool) -> Self {
         if done { Self::Done } else { Self::NotDone }
     }
-
-    /// Returns the exit status.
-    pub(crate) fn status(self) -> u8 {
-        match self {
-            Self::Done => 0,
-            Self::NotDone => 1,
-            Self::Lacking => 3,
-        }
-    }
 }
 
 /// The result of a command.
 pub(crate) type CommandResult<T = Verdict> = Result<T, CommandError>;
 
-/// The category of an error, with its exit status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Something failed: 1.
-    Failure,
-    /// The input is invalid: 2.
-    Input,
-    /// A prerequisite is missing: 3.
-    Host,
-}
-
 /// The error of a command: a message, hints and the exit status.
 #[derive(Debug)]
 pub struct CommandError {
-    fault: Fault,
+    verdict: Verdict,
     message: String,
     /// Text below the message, such as a line of a file.
     excerpt: Option<String>,
@@ -64,17 +46,22 @@ pub struct CommandError {
 impl CommandError {
     /// Creates an error for a failure.
     pub fn failure(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Failure, message: message.into(), excerpt: None, hints: Vec::new() }
+        Self {
+            verdict: Verdict::NotDone,
+            message: message.into(),
+            excerpt: None,
+            hints: Vec::new(),
+        }
     }
 
     /// Creates an error for invalid input.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Input, ..Self::failure(message) }
+        Self { verdict: Verdict::Invalid, ..Self::failure(message) }
     }
 
     /// Creates an error for a missing prerequisite.
     pub fn host(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Host, ..Self::failure(message) }
+        Self { verdict: Verdict::Lacking, ..Self::failure(message) }
     }
 
     /// Adds a hint.
@@ -94,13 +81,9 @@ impl CommandError {
         &self.hints
     }
 
-    /// Returns the exit status.
-    pub(crate) fn status(&self) -> u8 {
-        match self.fault {
-            Fault::Failure => 1,
-            Fault::Input => 2,
-            Fault::Host => 3,
-        }
+    /// Returns what the command ends with.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.verdict
     }
 }
 
@@ -110,13 +93,13 @@ impl fmt::Display for CommandError {
     }
 }
 
-fn fault_of(kind: PortErrorKind) -> Fault {
+fn verdict_of(kind: PortErrorKind) -> Verdict {
     match kind {
-        PortErrorKind::Unavailable | PortErrorKind::Denied => Fault::Host,
+        PortErrorKind::Unavailable | PortErrorKind::Denied => Verdict::Lacking,
         PortErrorKind::Transient
         | PortErrorKind::NotFound
         | PortErrorKind::Conflict
-        | PortErrorKind::Invalid => Fault::Failure,
+        | PortErrorKind::Invalid => Verdict::NotDone,
     }
 }
 
@@ -135,60 +118,58 @@ impl From<InputProblem> for CommandError {
 
 impl From<HostError> for CommandError {
     fn from(error: HostError) -> Self {
-        let fault = match &error {
-            HostError::ServiceManager { source, .. } => fault_of(source.kind()),
-            _ => Fault::Host,
+        let verdict = match &error {
+            HostError::ServiceManager { source, .. } => verdict_of(source.kind()),
+            _ => Verdict::Lacking,
         };
         let is_user_bus = matches!(&error, HostError::ServiceManager { manager, .. }
             if manager.contains("user"));
-        let error = Self { fault, ..Self::failure(chain(&error)) };
-        match fault {
-            Fault::Host if is_user_bus => error.hinted(
+        let error = Self { verdict, ..Self::failure(chain(&error)) };
+        match (verdict, is_user_bus) {
+            (Verdict::Lacking, true) => error.hinted(
                 "loginctl enable-linger, or log in; `companion doctor` lists what is missing",
             ),
-            Fault::Host => error.hinted("`companion doctor` lists the missing prerequisites"),
-            Fault::Failure | Fault::Input => error,
+            (Verdict::Lacking, false) => {
+                error.hinted("`companion doctor` lists the missing prerequisites")
+            }
+            _ => error,
         }
     }
 }
 
 impl From<PortError> for CommandError {
     fn from(error: PortError) -> Self {
-        Self { fault: fault_of(error.kind()), ..Self::failure(chain(&error)) }
+        Self { verdict: verdict_of(error.kind()), ..Self::failure(chain(&error)) }
     }
 }
 
 impl From<ReconcileError> for CommandError {
     fn from(error: ReconcileError) -> Self {
-        Self { fault: fault_of(error.kind()), ..Self::failure(chain(&error)) }
+        Self { verdict: verdict_of(error.kind()), ..Self::failure(chain(&error)) }
     }
 }
 
 impl From<CompanionsError> for CommandError {
     fn from(error: CompanionsError) -> Self {
-        let fault = match &error {
-            CompanionsError::Record(cause) | CompanionsError::Status(cause) => {
-                fault_of(cause.kind())
+        let message = chain(&error);
+        match error {
+            CompanionsError::Record(cause) => {
+                Self { verdict: verdict_of(cause.kind()), ..Self::failure(message) }
+                    .hinted("`companion doctor` checks the state directory, and prints what fixes it")
             }
-            CompanionsError::Reconcile(cause) => fault_of(cause.kind()),
-            CompanionsError::LeaderHangs { .. } | CompanionsError::LeaderIsSlow { .. } => {
-                Fault::Failure
+            CompanionsError::Status(cause) => {
+                Self { verdict: verdict_of(cause.kind()), ..Self::failure(message) }
             }
-            CompanionsError::OtherLeader { .. } => Fault::Input,
-        };
-        let command = Self { fault, ..Self::failure(chain(&error)) };
-        match &error {
-            CompanionsError::Record(_) => command.hinted(
-                "`companion doctor` checks the state directory, and prints what fixes it",
-            ),
-            CompanionsError::LeaderHangs { .. } => command.hinted(
-                "the intent is recorded; `--take-over` kills the process and takes over",
-            ),
-            CompanionsError::OtherLeader { .. } => command.hinted(
+            CompanionsError::Reconcile(cause) => {
+                Self { verdict: verdict_of(cause.kind()), ..Self::failure(message) }
+            }
+            CompanionsError::LeaderIsSlow { .. } => Self::failure(message),
+            CompanionsError::LeaderHangs { .. } => Self::failure(message)
+                .hinted("the intent is recorded; `--take-over` kills the process and takes over"),
+            CompanionsError::OtherLeader { .. } => Self::input(message).hinted(
                 "nothing was recorded; add the setting to the catalog file of that process, omit the \
                  option, or stop the process first",
             ),
-            _ => command,
         }
     }
 }
@@ -199,11 +180,12 @@ mod tests {
 
     #[test]
     fn missing_prerequisites_and_failures_have_different_exit_statuses() {
-        let status = |kind| CommandError::from(PortError::new(kind, "x")).status();
-        assert_eq!(status(PortErrorKind::Unavailable), 3);
-        assert_eq!(status(PortErrorKind::Denied), 3);
-        assert_eq!(status(PortErrorKind::Transient), 1);
-        assert_eq!(status(PortErrorKind::Conflict), 1);
-        assert_eq!(CommandError::from(CatalogError::TooMany).status(), 2);
+        let status = |error: CommandError| error.verdict() as u8;
+        let of_port = |kind| status(PortError::new(kind, "x").into());
+        assert_eq!(of_port(PortErrorKind::Unavailable), 3);
+        assert_eq!(of_port(PortErrorKind::Denied), 3);
+        assert_eq!(of_port(PortErrorKind::Transient), 1);
+        assert_eq!(of_port(PortErrorKind::Conflict), 1);
+        assert_eq!(status(CatalogError::TooMany.into()), 2);
     }
 }

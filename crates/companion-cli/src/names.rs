@@ -147,6 +147,7 @@ fn default_catalog() -> Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Verdict;
 
     fn install(text: &str) -> CommandResult<NamedApp> {
         let catalog = Catalog::builtin();
@@ -162,8 +163,8 @@ mod tests {
         }
         let error = companion(&catalog, "archy-lnd-iu").unwrap_err();
         assert_eq!(
-            (error.status(), error.hints()),
-            (2, &["did you mean `archy-lnd-ui`?".into()][..])
+            (error.verdict(), error.hints()),
+            (Verdict::Invalid, &["did you mean `archy-lnd-ui`?".into()][..])
         );
         let error = companion(&catalog, "nextcloud").unwrap_err();
         assert!(error.hints()[0].contains("`companion catalog`"), "{error:?}");
@@ -194,7 +195,7 @@ mod tests {
         let named = install("archy-lnd-ui").unwrap();
         assert_eq!((named.app.as_str(), named.note.is_some()), ("lnd", true));
         let error = install("archy-bitcoin-ui").unwrap_err();
-        assert_eq!(error.status(), 2);
+        assert_eq!(error.verdict(), Verdict::Invalid);
         assert!(error.hints()[0].contains("`bitcoin`, `bitcoin-core`, `bitcoin-knots`"));
         let catalog = Catalog::builtin();
         let installed = |app: &AppId| app.as_str() == "bitcoin-core";

@@ -176,15 +176,13 @@ impl Output {
             }
             (outcome, _) => outcome,
         };
-        match outcome {
-            Ok(verdict) => ExitCode::from(verdict.status()),
-            Err(error) => {
-                self.tell(Style::Bad, "error:", &error.to_string());
-                error.excerpt().into_iter().for_each(|excerpt| self.excerpt(excerpt));
-                error.hints().iter().for_each(|hint| self.tell(Style::Strong, "hint:", hint));
-                ExitCode::from(error.status())
-            }
-        }
+        let verdict = outcome.unwrap_or_else(|error| {
+            self.tell(Style::Bad, "error:", &error.to_string());
+            error.excerpt().into_iter().for_each(|excerpt| self.excerpt(excerpt));
+            error.hints().iter().for_each(|hint| self.tell(Style::Strong, "hint:", hint));
+            error.verdict()
+        });
+        ExitCode::from(verdict as u8)
     }
 }
 

@@ -67,6 +67,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::error::Verdict;
 
     #[test]
     fn programs_in_build_and_temporary_directories_are_transient() {
@@ -96,6 +97,6 @@ mod tests {
         mode(0o755);
         is_trusted(&program).unwrap();
         mode(0o757);
-        assert_eq!(is_trusted(&program).unwrap_err().status(), 2);
+        assert_eq!(is_trusted(&program).unwrap_err().verdict(), Verdict::Invalid);
     }
 }
