@@ -15,11 +15,9 @@ use crate::temporary::Temporary;
 /// After a crash it is left to [`Dir::sweep_temporary_files`].
 #[derive(Debug)]
 pub struct Draft {
-    dir: Dir,
     /// The name that it gets.
     name: String,
-    /// The name that it has; empty once it was committed.
-    temporary: String,
+    temporary: Temporary<Dir>,
 }
 
 impl Dir {
@@ -31,16 +29,15 @@ impl Dir {
         if let Some(status) = self.status(name)? {
             status.kind.refuse_irregular(self.join(name))?;
         }
-        let dir = self.try_clone()?;
-        let (temporary, _file) = Temporary::file(self, name)?;
-        Ok(Draft { dir, name: name.to_owned(), temporary: temporary.leave() })
+        let (temporary, _file) = Temporary::file(self.try_clone()?, name)?;
+        Ok(Draft { name: name.to_owned(), temporary })
     }
 }
 
 impl Draft {
     /// Returns the path that the other program writes to.
     pub fn path(&self) -> PathBuf {
-        self.dir.join(&self.temporary)
+        self.temporary.dir.join(&self.temporary.name)
     }
 
     /// Gives the file its name, durably and with exactly the permission bits `mode`, after `inspect` has accepted its
@@ -49,29 +46,20 @@ impl Draft {
     /// # Errors
     /// The error of `inspect`, or as [`Dir::write`]; the temporary file is removed then.
     pub fn commit<T>(
-        mut self,
+        self,
         mode: u32,
         inspect: impl FnOnce(&mut File) -> std::io::Result<T>,
     ) -> DirResult<T> {
-        let path = self.dir.join(&self.name);
-        let temporary = std::mem::take(&mut self.temporary);
+        let Self { name, temporary } = self;
+        let path = temporary.dir.join(&name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = fs::openat(&self.dir.fd, &temporary, flags, Mode::empty());
-        let temporary = Temporary::of(&self.dir, temporary);
+        let opened = fs::openat(&temporary.dir.fd, &temporary.name, flags, Mode::empty());
         let failed = |cause| DirError::from_system("write", &path, cause);
         let mut file = File::from(opened.map_err(failed)?);
         fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
         let found = inspect(&mut file).map_err(|cause| DirError::from_io("write", &path, cause))?;
         sync::file(&file).map_err(failed)?;
-        temporary.rename_to(&self.name, "write")?;
+        temporary.rename_to(&name, "write")?;
         Ok(found)
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.temporary.is_empty() {
-            drop(Temporary::of(&self.dir, std::mem::take(&mut self.temporary)));
-        }
     }
 }

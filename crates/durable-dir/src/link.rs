@@ -44,7 +44,7 @@ impl Dir {
             Some(_) | None => Ok(()),
         };
         check()?;
-        let make = |fresh: &str| fs::symlinkat(target, &self.fd, fresh);
+        let make = |dir: &Self, fresh: &str| fs::symlinkat(target, &dir.fd, fresh);
         let (temporary, ()) = Temporary::create(self, name, "link", make)?;
         // The name may have been created in the meantime.
         check()?;

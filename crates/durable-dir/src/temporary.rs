@@ -1,5 +1,6 @@
 //! Temporary files and links: their names, recognisable after a crash, and the rename to their final name.
 
+use std::borrow::Borrow;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
@@ -19,29 +20,29 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const SUFFIX: &str = ".tmp";
 
 /// A temporary file or link, removed on drop unless it was renamed.
-pub(crate) struct Temporary<'a> {
-    dir: &'a Dir,
-    name: String,
+#[derive(Debug)]
+pub(crate) struct Temporary<D: Borrow<Dir>> {
+    pub(crate) dir: D,
+    pub(crate) name: String,
     renamed: bool,
 }
 
-impl<'a> Temporary<'a> {
+impl<D: Borrow<Dir>> Temporary<D> {
     /// Calls `make` to create an entry for `name` under a new unique name. `attempted` is the verb for errors.
     pub(crate) fn create<T>(
-        dir: &'a Dir,
+        dir: D,
         name: &str,
         attempted: &'static str,
-        make: impl Fn(&str) -> Result<T, Errno>,
+        make: impl Fn(&Dir, &str) -> Result<T, Errno>,
     ) -> DirResult<(Self, T)> {
-        let failed = |cause| DirError::from_system(attempted, &dir.join(name), cause);
+        let failed = |cause| DirError::from_system(attempted, &dir.borrow().join(name), cause);
         let mut taken = Errno::EXIST;
         for _ in 0..ATTEMPTS {
             let fresh = fresh_name(name).map_err(failed)?;
-            match make(&fresh) {
+            match make(dir.borrow(), &fresh) {
                 Ok(made) => {
-                    let temporary = Self { dir, name: fresh, renamed: false };
-                    crash_point::reached("file.created", &dir.path, name);
-                    return Ok((temporary, made));
+                    crash_point::reached("file.created", &dir.borrow().path, name);
+                    return Ok((Self { dir, name: fresh, renamed: false }, made));
                 }
                 Err(Errno::EXIST) => taken = Errno::EXIST,
                 Err(cause) => return Err(failed(cause)),
@@ -51,37 +52,27 @@ impl<'a> Temporary<'a> {
     }
 
     /// Creates an empty file for `name` that only this user can access.
-    pub(crate) fn file(dir: &'a Dir, name: &str) -> DirResult<(Self, OwnedFd)> {
+    pub(crate) fn file(dir: D, name: &str) -> DirResult<(Self, OwnedFd)> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let make = |fresh: &str| fs::openat(&dir.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
+        let make =
+            |dir: &Dir, fresh: &str| fs::openat(&dir.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
         Self::create(dir, name, "write", make)
-    }
-
-    /// Returns the temporary file of that name, which [`leave`](Self::leave) returned.
-    pub(crate) fn of(dir: &'a Dir, name: String) -> Self {
-        Self { dir, name, renamed: false }
-    }
-
-    /// Leaves the file, and returns its name.
-    pub(crate) fn leave(mut self) -> String {
-        self.renamed = true;
-        std::mem::take(&mut self.name)
     }
 
     /// Replaces the file with the name, durably.
     pub(crate) fn rename_to(mut self, name: &str, attempted: &'static str) -> DirResult<()> {
-        let dir = self.dir;
+        let dir = self.dir.borrow();
         fs::renameat(&dir.fd, &self.name, &dir.fd, name)
             .map_err(|cause| DirError::from_system(attempted, &dir.join(name), cause))?;
         self.renamed = true;
-        sync_name(dir, name)
+        sync_name(self.dir.borrow(), name)
     }
 
     /// Renames to the name, durably, if it is free; returns `false` otherwise. Falls back to a hard link on file
     /// systems without an exclusive rename (`EINVAL`).
     pub(crate) fn take(mut self, name: &str, attempted: &'static str) -> DirResult<bool> {
-        let fd = &self.dir.fd;
+        let fd = &self.dir.borrow().fd;
         let taken = match fs::renameat_with(fd, &self.name, fd, name, RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS) => {
                 fs::linkat(fd, &self.name, fd, name, AtFlags::empty())
@@ -92,18 +83,20 @@ impl<'a> Temporary<'a> {
             }
         };
         match taken {
-            Ok(()) => sync_name(self.dir, name).map(|()| true),
+            Ok(()) => sync_name(self.dir.borrow(), name).map(|()| true),
             Err(Errno::EXIST) => Ok(false),
-            Err(cause) => Err(DirError::from_system(attempted, &self.dir.join(name), cause)),
+            Err(cause) => {
+                Err(DirError::from_system(attempted, &self.dir.borrow().join(name), cause))
+            }
         }
     }
 }
 
-impl Drop for Temporary<'_> {
+impl<D: Borrow<Dir>> Drop for Temporary<D> {
     fn drop(&mut self) {
         if !self.renamed {
             // An error is already being returned to the caller; a later sweep removes the file.
-            let _swept_later = fs::unlinkat(&self.dir.fd, &self.name, AtFlags::empty());
+            let _swept_later = fs::unlinkat(&self.dir.borrow().fd, &self.name, AtFlags::empty());
         }
     }
 }

@@ -93,7 +93,7 @@ impl Dir {
     }
 
     /// Creates a temporary file for `name`, with mode and contents synced to disk.
-    fn temporary_file(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<Temporary<'_>> {
+    fn temporary_file(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<Temporary<&Self>> {
         let (temporary, fd) = Temporary::file(self, name)?;
         let path = self.join(name);
         // Before the first byte: a file readable by others must never have contents, regardless of the `umask`.
