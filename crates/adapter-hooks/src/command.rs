@@ -11,7 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use companion_core::model::container::AbsolutePath;
-use companion_core::ports::PortErrorKind;
+use companion_core::ports::{PortError, PortErrorKind};
 use durable_dir::{DirError, FileKind, Trust, status_of};
 use host_files::blocking::{self, Stuck};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -107,7 +107,7 @@ impl<'a> Invocation<'a> {
         inputs: &'a [AbsolutePath],
         seconds: u32,
     ) -> Result<Self, HookError> {
-        let refused = |field, why: String| Err(HookError::Specification { field, why });
+        let refused = |field, why: String| Err(HookError::specification(field, why));
         let Some(program) = argv.first() else {
             return refused("argv", "must name a program".to_owned());
         };
@@ -211,7 +211,8 @@ impl<'a> Invocation<'a> {
 
     /// Returns the error of the hook for one of its program.
     pub(crate) fn failed(&self, source: CommandError) -> HookError {
-        HookError::Command { program: self.program.to_owned(), source }
+        let message = format!("failed to run the program `{}`", self.program);
+        HookError::Failed(PortError::new(source.kind(), message).with_source(source))
     }
 }
 

@@ -14,7 +14,7 @@ use companion_core::model::hook::{
     ConfigId, HookName, HookProgram, HookSpec, HookState, Rendered, Rendering, TemplateValue,
 };
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::{Hint, HookRunner, PortResult};
+use companion_core::ports::{Hint, HookRunner, PortErrorKind, PortResult};
 use host_files::blocking::{self, Lock};
 use host_files::watch::{Place, Watch};
 
@@ -66,7 +66,7 @@ impl FileHooks {
     /// Registers `hook` under `name`.
     ///
     /// # Errors
-    /// [`HookError::RegisteredTwice`] if the name is in use.
+    /// [`HookError::Failed`] if the name is in use.
     pub fn register(
         &mut self,
         name: HookName,
@@ -89,7 +89,10 @@ impl FileHooks {
                 free.insert(hook);
                 Ok(())
             }
-            Entry::Occupied(taken) => Err(HookError::RegisteredTwice(taken.key().clone())),
+            Entry::Occupied(taken) => {
+                let message = format!("a hook is already registered as `{}`", taken.key());
+                Err(HookError::failed(PortErrorKind::Invalid, message))
+            }
         }
     }
 
@@ -144,7 +147,7 @@ impl FileHooks {
         let registered = match &hook.program {
             HookProgram::Registered(name) => {
                 let found = self.registered.get(name);
-                Some(Arc::clone(found.ok_or_else(|| HookError::NotRegistered(name.clone()))?))
+                Some(Arc::clone(found.ok_or_else(|| not_registered(name))?))
             }
             HookProgram::Template { .. } | HookProgram::Command { .. } => None,
         };
@@ -326,11 +329,11 @@ impl Work {
                 fill(template, values).map(Readiness::Ready)
             }
             (HookProgram::Registered(_), Some(hook)) => hook.render(),
-            (HookProgram::Registered(name), None) => Err(HookError::NotRegistered(name.clone())),
-            (HookProgram::Command { .. }, _) => Err(HookError::Specification {
-                field: "program",
-                why: "is a command, but a template or a Rust hook is required".to_owned(),
-            }),
+            (HookProgram::Registered(name), None) => Err(not_registered(name)),
+            (HookProgram::Command { .. }, _) => {
+                let why = "is a command, but a template or a Rust hook is required";
+                Err(HookError::specification("program", why))
+            }
         };
         match computed {
             Ok(Readiness::Ready(rendered)) => checked(rendered).map(Readiness::Ready),
@@ -342,10 +345,7 @@ impl Work {
     /// Computes the input digest of a program before its run.
     fn prepare(&self) -> Result<Digest, HookError> {
         let HookProgram::Command { argv, inputs, timeout } = &self.hook.program else {
-            return Err(HookError::Specification {
-                field: "program",
-                why: "is not a command".to_owned(),
-            });
+            return Err(HookError::specification("program", "is not a command"));
         };
         let invocation = Invocation::new(argv, inputs, *timeout)?;
         invocation.check_program().map_err(|error| invocation.failed(error))?;
@@ -384,14 +384,20 @@ fn fill(
     Ok(Rendered::new(mem::take(&mut *text).into_bytes()))
 }
 
+fn not_registered(name: &HookName) -> HookError {
+    HookError::failed(PortErrorKind::Invalid, format!("no hook is registered as `{name}`"))
+}
+
 /// Rejects an empty rendering: a companion with an empty configuration serves nothing.
 fn checked(rendered: Rendered) -> Result<Rendered, HookError> {
     let bytes = rendered.bytes().len();
     if bytes == 0 {
-        return Err(HookError::Empty);
+        return Err(HookError::failed(PortErrorKind::Invalid, "the hook rendered an empty file"));
     }
     if bytes > OUTPUT_LIMIT {
-        return Err(HookError::TooLarge { bytes, limit: OUTPUT_LIMIT });
+        let message =
+            format!("the hook rendered {bytes} bytes, more than the limit of {OUTPUT_LIMIT}");
+        return Err(HookError::failed(PortErrorKind::Invalid, message));
     }
     Ok(rendered)
 }

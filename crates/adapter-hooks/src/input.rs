@@ -18,19 +18,17 @@ pub(crate) const INPUT_LIMIT: usize = 64 * 1024;
 /// most 64 KiB. The text is wiped on drop.
 ///
 /// # Errors
-/// [`HookError::NotReady`] if the file is missing or empty, [`HookError::UnusableInput`] if it is not UTF-8,
-/// [`HookError::Input`] if it cannot be read.
+/// [`HookError::NotReady`] if the file is missing or empty, [`HookError::Failed`] if it is not UTF-8 or
+/// cannot be read.
 pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookError> {
     let path = path.as_ref();
     let waits = |what: &str| HookError::NotReady {
         waiting_for: format!("`{}`, which {what}", path.display().to_string().escape_debug()),
     };
     let bytes = read(path)?.ok_or_else(|| waits("does not exist"))?;
-    let text =
-        std::str::from_utf8(&bytes).map_err(|_where_it_is_not| HookError::UnusableInput {
-            path: path.display().to_string().escape_debug().to_string(),
-            why: "is not UTF-8",
-        })?;
+    let text = std::str::from_utf8(&bytes).map_err(|_where_it_is_not| {
+        HookError::unusable_input(path.display().to_string().escape_debug(), "is not UTF-8")
+    })?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
@@ -42,7 +40,7 @@ pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookErro
 /// Reads all bytes of a file that holds a secret; `None` if the file is missing.
 ///
 /// # Errors
-/// [`HookError::Input`] if the file cannot be read or is too large.
+/// [`HookError::Failed`] if the file cannot be read or is too large.
 pub fn read_secret_bytes(path: impl AsRef<Path>) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
     read(path.as_ref())
 }
@@ -51,7 +49,7 @@ pub fn read_secret_bytes(path: impl AsRef<Path>) -> Result<Option<Zeroizing<Vec<
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
     read_file(path, INPUT_LIMIT, Trust::AnyOwner)
         .map(|found| found.map(|contents| Zeroizing::new(contents.bytes)))
-        .map_err(HookError::Input)
+        .map_err(HookError::input)
 }
 
 /// As [`read`], for a required input.
@@ -63,14 +61,13 @@ pub(crate) fn require(path: &AbsolutePath) -> Result<Zeroizing<Vec<u8>>, HookErr
 /// root, and others must not have write access.
 pub(crate) fn require_template(path: &AbsolutePath) -> Result<String, HookError> {
     let found = read_file(path.as_path(), TEMPLATE_LIMIT, Trust::Owned)
-        .map_err(HookError::Input)?
+        .map_err(HookError::input)?
         .ok_or_else(|| missing(path))?;
     if let Some(why) = found.status.distrusted() {
         let path = path.as_path().to_owned();
-        return Err(HookError::Input(DirError::Untrusted { path, why }));
+        return Err(HookError::input(DirError::Untrusted { path, why }));
     }
-    String::from_utf8(found.bytes)
-        .map_err(|_where| HookError::UnusableInput { path: path.to_string(), why: "is not UTF-8" })
+    String::from_utf8(found.bytes).map_err(|_where| HookError::unusable_input(path, "is not UTF-8"))
 }
 
 fn missing(path: &AbsolutePath) -> HookError {

@@ -23,6 +23,7 @@ use std::path::Path;
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{ConfigFile, ConfigId, Link};
 use companion_core::model::revision::Fingerprint;
+use companion_core::ports::{PortError, PortErrorKind};
 use durable_dir::{Dir, DirError, FileKind, FileStatus, Trust};
 use zeroize::Zeroizing;
 
@@ -59,8 +60,8 @@ impl<'a> Output<'a> {
     pub(crate) fn new(path: &'a AbsolutePath) -> Result<Self, HookError> {
         let name = path.as_path().file_name().and_then(OsStr::to_str);
         let (Some(directory), Some(name)) = (path.parent(), name) else {
-            let why = "must name a file".to_owned();
-            return Err(HookError::Specification { field: "output", why });
+            let why = "must name a file";
+            return Err(HookError::specification("output", why));
         };
         Ok(Self { directory, name: OutputName::new(name)? })
     }
@@ -74,13 +75,13 @@ impl<'a> Output<'a> {
     }
 
     fn open(&self) -> Result<Option<Dir>, HookError> {
-        Dir::open_existing(self.directory, Trust::Owned).map_err(HookError::Output)
+        Dir::open_existing(self.directory, Trust::Owned).map_err(HookError::output)
     }
 
     fn read_in(&self, dir: &Dir, key: &HostKey) -> Result<Found, HookError> {
         let link = self.read_link(dir)?;
         let stamp = self.read_stamp(dir);
-        let is_closed = is_closed(&dir.own_status().map_err(HookError::Output)?);
+        let is_closed = is_closed(&dir.own_status().map_err(HookError::output)?);
         let mut files = BTreeMap::new();
         for id in self.files_in(dir)? {
             match self.read_file(dir, id, key)? {
@@ -98,7 +99,7 @@ impl<'a> Output<'a> {
     /// Returns the rendered files that a sweep may remove. Other objects with such a name are reported by the commit
     /// that needs the name.
     fn files_in(&self, dir: &Dir) -> Result<Vec<ConfigId>, HookError> {
-        let entries = dir.entries(MAX_ENTRIES).map_err(HookError::Output)?;
+        let entries = dir.entries(MAX_ENTRIES).map_err(HookError::output)?;
         let files = entries.iter().filter(|entry| entry.kind.is_file_or_link());
         Ok(files.filter_map(|entry| self.name.id_of(entry.name_str()?)).collect())
     }
@@ -118,14 +119,14 @@ impl<'a> Output<'a> {
                 return Ok(Some(ConfigFile::Modified));
             }
             Err(error @ DirError::Denied { .. }) => {
-                let status = dir.status(&name).map_err(HookError::Output)?;
+                let status = dir.status(&name).map_err(HookError::output)?;
                 // Committing again fixes only the file's own mode and owner.
                 return match status {
                     Some(status) if !is_readable(&status) => Ok(Some(ConfigFile::Modified)),
-                    Some(_) | None => Err(HookError::Output(error)),
+                    Some(_) | None => Err(HookError::output(error)),
                 };
             }
-            Err(other) => return Err(HookError::Output(other)),
+            Err(other) => return Err(HookError::output(other)),
         };
         Ok(Some(if digest(key, &contents) != id.digest {
             ConfigFile::Modified
@@ -140,13 +141,13 @@ impl<'a> Output<'a> {
 
     fn read_link(&self, dir: &Dir) -> Result<Link, HookError> {
         let name = self.name.as_str();
-        let Some(status) = dir.status(name).map_err(HookError::Output)? else {
+        let Some(status) = dir.status(name).map_err(HookError::output)? else {
             return Ok(Link::Absent);
         };
         if !status.kind.is_file_or_link() {
             return Ok(Link::Unmanaged);
         }
-        let target = dir.read_link(name).map_err(HookError::Output)?;
+        let target = dir.read_link(name).map_err(HookError::output)?;
         let id = target.and_then(|target| self.name.id_of(target.to_str()?));
         Ok(id.map_or(Link::Other, Link::To))
     }
@@ -169,7 +170,7 @@ impl<'a> Output<'a> {
         claimed: &[ConfigId],
         stamp: Option<Stamp>,
     ) -> Result<ConfigId, HookError> {
-        let dir = Dir::create(self.directory, 0o700, Trust::Owned).map_err(HookError::Output)?;
+        let dir = Dir::create(self.directory, 0o700, Trust::Owned).map_err(HookError::output)?;
         self.close(&dir)?;
         // A crashed write left a file with a secret.
         self.sweep_temporary(&dir)?;
@@ -195,7 +196,7 @@ impl<'a> Output<'a> {
                 let bytes = serde_json::to_vec(&stamp).unwrap_or_default();
                 dir.write(&name, &bytes, 0o600).map_err(in_the_way)
             }
-            None if dir.status(&name).map_err(HookError::Output)?.is_some() => {
+            None if dir.status(&name).map_err(HookError::output)?.is_some() => {
                 dir.remove(&name).map(drop).map_err(in_the_way)
             }
             None => Ok(()),
@@ -215,7 +216,7 @@ impl<'a> Output<'a> {
     pub(crate) fn cleanup(&self, unwanted: bool) -> Result<usize, HookError> {
         let Some(dir) = self.open()? else { return Ok(0) };
         let swept = self.sweep_temporary(&dir)?;
-        if unwanted && dir.status(self.name.as_str()).map_err(HookError::Output)?.is_none() {
+        if unwanted && dir.status(self.name.as_str()).map_err(HookError::output)?.is_none() {
             self.remove()?;
         }
         Ok(swept)
@@ -244,7 +245,7 @@ impl<'a> Output<'a> {
     }
 
     fn sweep_temporary(&self, dir: &Dir) -> Result<usize, HookError> {
-        dir.sweep_temporary_files_of(|name| self.name.makes(name)).map_err(HookError::Output)
+        dir.sweep_temporary_files_of(|name| self.name.makes(name)).map_err(HookError::output)
     }
 
     /// Removes the directory if it is private and empty. The secret is already deleted, so a directory that cannot be
@@ -267,15 +268,17 @@ impl<'a> Output<'a> {
 
     /// Restricts the directory to its owner, if it belongs to the hook.
     fn close(&self, dir: &Dir) -> Result<(), HookError> {
-        let own = dir.own_status().map_err(HookError::Output)?;
+        let own = dir.own_status().map_err(HookError::output)?;
         let path = || dir.path().display().to_string();
         if !own.is_ours() {
-            return Err(HookError::UnmanagedDirectory { path: path(), owner: own.uid });
+            let message =
+                format!("the directory `{}` belongs to user {}, not to this user", path(), own.uid);
+            return Err(HookError::failed(PortErrorKind::Denied, message));
         }
         if is_closed(&own) {
             return Ok(());
         }
-        let entries = dir.entries(MAX_ENTRIES).map_err(HookError::Output)?;
+        let entries = dir.entries(MAX_ENTRIES).map_err(HookError::output)?;
         let not_ours = entries.iter().find(|entry| {
             let made_here = entry.name_str().is_some_and(|name| self.name.makes(name))
                 || entry.temporary_for().is_some_and(|target| self.name.makes(target));
@@ -284,15 +287,18 @@ impl<'a> Output<'a> {
             !(at_output || (made_here && entry.kind.is_file_or_link()))
         });
         if let Some(other) = not_ours {
-            return Err(HookError::SharedDirectory {
-                path: path(),
-                mode: own.mode,
-                other: other.name.to_string_lossy().escape_debug().to_string(),
-            });
+            let message = format!(
+                "the directory `{}` has mode {:04o} and holds `{}` besides the rendered file: give \
+                 the hook a separate directory, or restrict this one with `chmod 0700`",
+                path(),
+                own.mode,
+                other.name.to_string_lossy().escape_debug()
+            );
+            return Err(HookError::failed(PortErrorKind::Denied, message));
         }
         let mode = format_args!("{:04o}", own.mode);
         tracing::info!(directory = %path(), mode, "restricting the directory to its owner");
-        dir.set_mode(0o700).map_err(HookError::Output)
+        dir.set_mode(0o700).map_err(HookError::output)
     }
 }
 
@@ -319,22 +325,14 @@ fn is_writable(status: &FileStatus) -> bool {
 
 /// Reports the likely reason for an unexpected object at the file's path.
 fn in_the_way(cause: DirError) -> HookError {
-    match &cause {
-        DirError::NotARegularFile { kind, .. } => HookError::InTheWay {
-            hint: match kind {
-                FileKind::Directory => {
-                    ": container engines make a directory at a mount's source when the file is \
-                     missing; stop the container and remove the directory if it is empty"
-                }
-                FileKind::Regular
-                | FileKind::Symlink
-                | FileKind::Fifo
-                | FileKind::Socket
-                | FileKind::Device
-                | FileKind::Unknown => "",
-            },
-            source: cause,
-        },
-        _ => HookError::Output(cause),
-    }
+    let DirError::NotARegularFile { kind, .. } = &cause else { return HookError::output(cause) };
+    let hint = match kind {
+        FileKind::Directory => {
+            ": container engines make a directory at a mount's source when the file is missing; \
+             stop the container and remove the directory if it is empty"
+        }
+        _ => "",
+    };
+    let message = format!("an unmanaged object is at the rendered file's path{hint}");
+    HookError::Failed(PortError::new(PortErrorKind::Conflict, message).with_source(cause))
 }

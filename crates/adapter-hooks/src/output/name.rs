@@ -22,7 +22,7 @@ impl<'a> OutputName<'a> {
         } else {
             return Ok(Self(name));
         };
-        Err(HookError::Specification { field: "output", why })
+        Err(HookError::specification("output", why))
     }
 
     pub(crate) fn as_str(self) -> &'a str {

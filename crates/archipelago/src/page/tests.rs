@@ -1,5 +1,4 @@
 use companion_core::model::companion::CompanionName;
-use durable_dir::DirError;
 
 use super::*;
 use crate::Catalog;
@@ -224,11 +223,8 @@ fn page_without_a_usable_macaroon_says_why_and_quotes_nothing() {
 
 #[test]
 fn only_a_lasting_problem_renders_a_page_without_the_macaroon() {
-    let path = PathBuf::from("/srv/lnd/readonly.macaroon");
-    let source = std::io::ErrorKind::PermissionDenied.into();
-    let denied = DirError::Denied { attempted: "open", path: path.clone(), source };
-    assert_eq!(problem(HookError::Input(denied)).unwrap(), NO_PERMISSION);
-    let source = std::io::ErrorKind::Other.into();
-    let failed = DirError::Io { attempted: "read", path, source };
-    assert_eq!(problem(HookError::Input(failed)).unwrap_err().kind(), PortErrorKind::Transient);
+    let failed = |kind| HookError::failed(kind, "failed to read an input");
+    assert_eq!(problem(failed(PortErrorKind::Denied)).unwrap(), NO_PERMISSION);
+    let retried = problem(failed(PortErrorKind::Transient)).unwrap_err();
+    assert_eq!(retried.kind(), PortErrorKind::Transient);
 }
