@@ -240,9 +240,9 @@ impl Podman {
     ) -> Result<Ending, PodmanError> {
         let program = self.program().await?.path;
         let start = |source| PodmanError::Start { program: program.clone(), source };
-        let spool = match has_answer(call) {
-            true => None,
-            false => Some(Spool::new().map_err(start)?),
+        let spool = match is_spooled(call) {
+            true => Some(Spool::new().map_err(start)?),
+            false => None,
         };
         let (answer, complaints) = match &spool {
             None => (Stdio::piped(), Stdio::piped()),
@@ -297,21 +297,9 @@ impl Podman {
     }
 }
 
-/// Returns whether the output of a call is needed; otherwise a [`Spool`] collects it.
-fn has_answer(call: Verb) -> bool {
-    match call {
-        Verb::Build | Verb::Pull | Verb::Save => false,
-        Verb::Version
-        | Verb::Info
-        | Verb::Images
-        | Verb::ImageInspect
-        | Verb::Load
-        | Verb::Tag
-        | Verb::ImageRm
-        | Verb::Ps
-        | Verb::Rm
-        | Verb::Run => true,
-    }
+/// Returns whether a call may outlive this process and has no answer: a [`Spool`] collects its output.
+fn is_spooled(call: Verb) -> bool {
+    matches!(call, Verb::Build | Verb::Pull | Verb::Save)
 }
 
 /// Returns whether a call copies images, and so needs a temporary directory.

@@ -74,20 +74,7 @@ impl Environment {
 
     /// Returns the variables that the podman of `call` gets.
     pub(crate) fn passed(&self, call: Verb) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        let network = match call {
-            Verb::Build | Verb::Pull => self.network.as_slice(),
-            Verb::Version
-            | Verb::Info
-            | Verb::Images
-            | Verb::ImageInspect
-            | Verb::Save
-            | Verb::Load
-            | Verb::Tag
-            | Verb::ImageRm
-            | Verb::Ps
-            | Verb::Rm
-            | Verb::Run => &[],
-        };
+        let network = self.network.iter().filter(move |_| matches!(call, Verb::Build | Verb::Pull));
         let all = self.inherited.iter().chain(network);
         all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
