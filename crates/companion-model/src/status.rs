@@ -50,15 +50,7 @@ impl Health {
 
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ready => "ready",
-            Self::Progressing => "progressing",
-            Self::Degraded => "degraded",
-            Self::Blocked => "blocked",
-            Self::Removing => "removing",
-            Self::Orphaned => "orphaned",
-            Self::Unknown => "unknown",
-        })
+        self.serialize(f)
     }
 }
 
