@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct AppId(String);
 
 impl AppId {
@@ -51,11 +51,5 @@ impl TryFrom<String> for AppId {
     type Error = InvalidValue;
     fn try_from(id: String) -> Result<Self, Self::Error> {
         Self::new(id)
-    }
-}
-
-impl From<AppId> for String {
-    fn from(id: AppId) -> Self {
-        id.0
     }
 }

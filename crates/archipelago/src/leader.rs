@@ -31,8 +31,8 @@ use host_files::errors::failed_to;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 mod heartbeat;
 mod info;
@@ -179,14 +179,14 @@ impl Leadership for LeaderLock {
         })?;
         let (heartbeat, wake) = (Arc::clone(&self.heartbeat), Arc::clone(&self.wake));
         heartbeat.beat();
-        let answers = tokio::spawn(answer(listener, heartbeat, wake)).abort_handle();
-        Ok(Acquired::Leading(Lease::new(Guard { answers, lock: file })))
+        let answers = AbortOnDropHandle::new(tokio::spawn(answer(listener, heartbeat, wake)));
+        Ok(Acquired::Leading(Lease::new(Guard { _answers: answers, lock: file })))
     }
 }
 
-/// Ends the answers before the lock is freed.
+/// Dropped, it ends the answers and then frees the lock.
 struct Guard {
-    answers: AbortHandle,
+    _answers: AbortOnDropHandle<()>,
     lock: LockFile,
 }
 
@@ -194,12 +194,6 @@ impl Held for Guard {
     /// The runtime directory is in memory, so that looking takes no time.
     fn is_held(&self) -> bool {
         self.lock.is_in_place()
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.answers.abort();
     }
 }
 

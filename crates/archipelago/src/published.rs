@@ -26,7 +26,7 @@ mod publisher;
 mod report;
 
 pub(crate) use publisher::reason_word;
-pub use publisher::{Listener, Publisher, Publishing};
+pub use publisher::{Listener, Publisher};
 pub(crate) use report::Outages;
 
 pub(crate) const STATUS_FILE: &str = "status.json";
@@ -110,8 +110,6 @@ pub enum EventKind {
     NotNeeded,
     /// A step failed.
     Failed,
-    /// A step was skipped because one before it failed.
-    Skipped,
     /// A companion entered a state.
     State,
     /// The leader or its inputs changed.

@@ -8,7 +8,7 @@ use companion_core::model::image::{ImageId, ImageSource};
 use companion_core::model::revision::Fingerprint;
 use companion_core::reconciler::{Reconcile, Reconciler};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 /// What archives depend on.
@@ -23,7 +23,7 @@ struct Basis {
 /// Keeps archives in the background of a daemon; dropped, it stops.
 pub(super) struct Archives {
     basis: watch::Sender<Basis>,
-    task: AbortHandle,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Archives {
@@ -35,7 +35,7 @@ impl Archives {
                 keep(&reconciler, &sources).await;
             }
         });
-        Self { basis, task: task.abort_handle() }
+        Self { basis, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Brings archives in line with what `reconcile` observed, if that differs from the last one.
@@ -54,12 +54,6 @@ impl Archives {
             *known = basis;
             is_new
         });
-    }
-}
-
-impl Drop for Archives {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -102,7 +102,6 @@ impl StepReport {
             Some(EventKind::Done) => ("done", None),
             Some(EventKind::NotNeeded) => ("not-needed", None),
             Some(EventKind::Failed) => ("failed", end.and_then(|end| end.message.clone())),
-            Some(EventKind::Skipped) => ("skipped", None),
             Some(EventKind::Started | EventKind::State | EventKind::Leader) | None => {
                 ("begun", None)
             }

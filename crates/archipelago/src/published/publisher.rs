@@ -17,8 +17,8 @@ use durable_dir::{Dir, DirResult, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::report::Reported;
@@ -93,16 +93,16 @@ impl Publisher {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Writes what is reported from now on, until the returned guard is dropped.
-    pub fn start(&self) -> Publishing {
+    /// Writes what is reported from now on, until the returned handle is dropped.
+    #[must_use = "nothing is written once the handle is dropped"]
+    pub fn start(&self) -> AbortOnDropHandle<()> {
         let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(async move {
+        AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 shared.changed.notified().await;
                 shared.flush().await;
             }
-        });
-        Publishing(task.abort_handle())
+        }))
     }
 
     /// Waits until all that was reported is written.
@@ -121,17 +121,6 @@ impl Publisher {
     pub fn leader_event(&self, action: &str, message: Option<String>) {
         let event = EventRecord { message, ..record(EventKind::Leader, None, action) };
         self.shared.emit(event);
-    }
-}
-
-/// Keeps a publisher writing; dropped, it writes no more by itself.
-#[derive(Debug)]
-#[must_use = "nothing is written once this is dropped"]
-pub struct Publishing(AbortHandle);
-
-impl Drop for Publishing {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -199,8 +188,7 @@ impl Shared {
             Outcome::Failed(problem) => {
                 self.ended(&task(step), EventKind::Failed, Some(&problem.message));
             }
-            Outcome::Skipped => self.emit(self.event(EventKind::Skipped, step)),
-            Outcome::Begun => {}
+            Outcome::Begun | Outcome::Skipped => {}
         }
     }
 

@@ -79,7 +79,6 @@ fn line(event: &EventRecord, output: &Output) -> String {
         EventKind::Done => (Style::Good, "done"),
         EventKind::NotNeeded => (Style::Faint, "not needed"),
         EventKind::Failed => (Style::Bad, "failed"),
-        EventKind::Skipped => (Style::Faint, "skipped"),
         EventKind::State => (Style::Strong, "state"),
         EventKind::Leader => (Style::Strong, "leader"),
     };

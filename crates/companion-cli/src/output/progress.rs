@@ -97,11 +97,7 @@ impl Progress {
             }
             // The result names each cause once, with its fix.
             EventKind::Failed => self.line(Style::Bad, "failed", &format!("{action}{name}{took}")),
-            EventKind::Started
-            | EventKind::NotNeeded
-            | EventKind::Skipped
-            | EventKind::State
-            | EventKind::Leader => {}
+            EventKind::Started | EventKind::NotNeeded | EventKind::State | EventKind::Leader => {}
         }
     }
 }
@@ -153,7 +149,7 @@ impl Rows {
                     self.display.remove(&row.bar);
                 }
             }
-            EventKind::Done | EventKind::Failed | EventKind::NotNeeded | EventKind::Skipped => {
+            EventKind::Done | EventKind::Failed | EventKind::NotNeeded => {
                 let Some(row) = rows.get_mut(name) else { return };
                 row.running.retain(|(action, _)| *action != event.action);
                 row.bar.set_message(match row.running.first() {
