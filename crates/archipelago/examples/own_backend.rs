@@ -32,7 +32,7 @@ impl Backend for Own {
     }
 
     // The default sweeps the files that the catalog names, which belong to the real host.
-    async fn sweep(&self, _store: &RecordStore) -> Result<usize, HostError> {
+    async fn sweep(&self, _store: &RecordStore) -> PortResult<usize> {
         Ok(0)
     }
 }

@@ -34,7 +34,7 @@ mod follow;
 mod leading;
 mod options;
 
-pub use converged::{CompanionError, Converged, Failures, Intent, StepReport, failures_of};
+pub use converged::{CompanionError, Converged, Failures, StepReport, failures_of};
 pub use desired::Concerned;
 pub use error::{CompanionsError, Reloaded};
 use leading::Leading;
@@ -145,19 +145,19 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError`] when the intent could not be recorded or nothing be reconciled.
     pub async fn install_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        let (generation, names) = self.record_install(std::slice::from_ref(app)).await?;
-        self.failures(generation, &names, Intent::Installed).await
+        let (generation, concerned) = self.record_install(std::slice::from_ref(app)).await?;
+        self.failures(generation, &concerned).await
     }
 
-    /// Records that `apps` are installed, and returns the intent's generation and the apps' companions;
-    /// nothing is done yet.
+    /// Records that `apps` are installed, and returns the intent's generation and what it concerns, the apps'
+    /// companions; nothing is done yet.
     ///
     /// # Errors
     /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
     pub async fn record_install(
         &self,
         apps: &[AppId],
-    ) -> Result<(Generation, BTreeSet<CompanionName>), CompanionsError> {
+    ) -> Result<(Generation, Concerned), CompanionsError> {
         let (apps, by) = (apps.to_vec(), self.by.clone());
         self.store.known_catalog().await.map_err(CompanionsError::Record)?;
         self.record(move |record, catalog| {
@@ -165,7 +165,7 @@ impl Companions {
                 apps.iter().filter(|app| !catalog.companions_for(app).is_empty()).collect();
             known.iter().for_each(|app| record.install(app, &by, catalog));
             let names = known.iter().flat_map(|app| catalog.companions_for(app)).collect();
-            (!known.is_empty(), names)
+            (!known.is_empty(), Concerned::present(names))
         })
         .await
     }
@@ -179,7 +179,8 @@ impl Companions {
     /// [`CompanionsError`] when nothing could be reconciled.
     pub async fn install_one(&self, name: &CompanionName) -> Result<Failures, CompanionsError> {
         let generation = self.renew().await?;
-        self.failures(generation, &BTreeSet::from([name.clone()]), Intent::Installed).await
+        let concerned = Concerned::present(BTreeSet::from([name.clone()]));
+        self.failures(generation, &concerned).await
     }
 
     /// Makes all companions of `app` run if it is installed, without a new intent. Companions of an app that
@@ -192,7 +193,7 @@ impl Companions {
     /// As [`install_one`](Self::install_one).
     pub async fn ensure_running(&self, app: &AppId) -> Result<Failures, CompanionsError> {
         let generation = self.renew().await?;
-        self.failures(generation, &self.companions_for(app), Intent::Installed).await
+        self.failures(generation, &Concerned::present(self.companions_for(app))).await
     }
 
     /// Records `app` as removed, and removes the companions that no other installed app needs:
@@ -203,23 +204,23 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError`] when the intent could not be recorded or nothing be reconciled.
     pub async fn remove_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        let (generation, names) = self.record_removal(std::slice::from_ref(app)).await?;
-        self.failures(generation, &names, Intent::Removed).await
+        let (generation, concerned) = self.record_removal(std::slice::from_ref(app)).await?;
+        self.failures(generation, &concerned).await
     }
 
-    /// Records `apps` as removed, and returns the intent's generation and the companions to remove; it
-    /// executes nothing.
+    /// Records `apps` as removed, and returns the intent's generation and what it concerns, the companions
+    /// to remove; it executes nothing.
     ///
     /// # Errors
     /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
     pub async fn record_removal(
         &self,
         apps: &[AppId],
-    ) -> Result<(Generation, BTreeSet<CompanionName>), CompanionsError> {
+    ) -> Result<(Generation, Concerned), CompanionsError> {
         let (apps, by) = (apps.to_vec(), self.by.clone());
         self.record(move |record, catalog| {
             let gone = apps.iter().flat_map(|app| record.remove(app, &by, catalog)).collect();
-            (true, gone)
+            (true, Concerned::removed(gone))
         })
         .await
     }
@@ -323,14 +324,14 @@ impl Companions {
     async fn failures(
         &self,
         generation: Generation,
-        names: &BTreeSet<CompanionName>,
-        intent: Intent,
+        concerned: &Concerned,
     ) -> Result<Failures, CompanionsError> {
+        let names = concerned.names();
         if names.is_empty() {
             return Ok(Failures::new());
         }
-        let converged = self.converge(generation, Some(names)).await?;
-        Ok(failures_of(&converged.companions, names, intent))
+        let converged = self.converge(generation, Some(&names)).await?;
+        Ok(failures_of(&converged.companions, concerned))
     }
 }
 

@@ -68,8 +68,8 @@ pub trait Backend: Send + Sync {
     /// The caller leads, so nobody else writes these files.
     ///
     /// # Errors
-    /// [`HostError::Sweep`] for the first that could not be swept.
-    async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
+    /// The error of the first that could not be swept.
+    async fn sweep(&self, store: &RecordStore) -> PortResult<usize> {
         sweep(store).await
     }
 
@@ -77,8 +77,8 @@ pub trait Backend: Send + Sync {
     /// default removes none.
     ///
     /// # Errors
-    /// [`HostError::Images`].
-    async fn remove_images(&self, _sources: &[ImageSource]) -> Result<usize, HostError> {
+    /// The error of the first that could not be removed.
+    async fn remove_images(&self, _sources: &[ImageSource]) -> PortResult<usize> {
         Ok(0)
     }
 
@@ -140,12 +140,6 @@ pub enum HostError {
     /// The state directory cannot be used.
     #[error("failed to use the state directory")]
     State(#[source] DirError),
-    /// Temporary files of an interrupted run could not be removed.
-    #[error("failed to remove the temporary files of an interrupted run")]
-    Sweep(#[source] PortError),
-    /// Images could not be removed.
-    #[error("failed to remove images")]
-    Images(#[source] PortError),
     /// A hook could not be registered.
     #[error("failed to register a hook")]
     Hook(#[source] HookError),
@@ -205,12 +199,8 @@ pub fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
 /// The caller leads, so nobody else writes these files.
 ///
 /// # Errors
-/// [`HostError::Sweep`] for the first that could not be swept.
-pub async fn sweep(store: &RecordStore) -> Result<usize, HostError> {
-    sweep_files(store).await.map_err(HostError::Sweep)
-}
-
-async fn sweep_files(store: &RecordStore) -> PortResult<usize> {
+/// The error of the first that could not be swept.
+pub async fn sweep(store: &RecordStore) -> PortResult<usize> {
     let mut swept = store.sweep().await?;
     let desired = store.load().await?;
     for target in desired.targets.values() {

@@ -52,8 +52,8 @@ pub use app::AppId;
 pub use catalog::{Catalog, CatalogError};
 pub use companion_core::supervisor::RESYNC;
 pub use companions::{
-    CompanionError, Companions, CompanionsError, Concerned, Converged, Failures, Intent, Options,
-    Reloaded, StepReport, failures_of,
+    CompanionError, Companions, CompanionsError, Concerned, Converged, Failures, Options, Reloaded,
+    StepReport, failures_of,
 };
 pub use desired_store::RecordStore;
 pub use node::{

@@ -10,7 +10,7 @@ use archipelago_companions::published::Listener;
 use archipelago_companions::{Companions, Options, RESYNC, RecordStore};
 use companion_core::error_chain::chain;
 use companion_core::ports::DesiredStore as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::backend::CommandBackend;
 use crate::config::Config;
@@ -40,14 +40,9 @@ impl<'c> Opening<'c> {
         Self { listener: Arc::new(move |event| progress.show(event)), ..self }
     }
 
-    /// Opens the host for the daemon, with its resync interval.
-    pub(crate) fn daemon(self, resync: Duration) -> Self {
-        Self { role: Role::Daemon, resync, ..self }
-    }
-
-    /// Counts what is done.
-    pub(crate) fn counted(self, metrics: Metrics) -> Self {
-        Self { metrics: Some(metrics), ..self }
+    /// Opens the host for the daemon, with its resync interval; what is done is counted in `metrics`.
+    pub(crate) fn daemon(self, resync: Duration, metrics: Metrics) -> Self {
+        Self { role: Role::Daemon, resync, metrics: Some(metrics), ..self }
     }
 
     /// Returns the options of the host: the given ones, else those of the leader, if there is one.
@@ -138,13 +133,8 @@ pub(crate) async fn unless_interrupted<T>(
     intent: IntentIs,
     work: impl Future<Output = CommandResult<T>>,
 ) -> CommandResult<T> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| {
-            CommandError::failure(format!("failed to listen for signals: {error}"))
-        })
-    };
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut terminate = signals(SignalKind::terminate())?;
     let result = tokio::select! {
         result = work => result,
         _ = interrupt.recv() => Err(intent.interrupted()),
@@ -155,6 +145,12 @@ pub(crate) async fn unless_interrupted<T>(
         companions.stop_leading().await;
     }
     result
+}
+
+/// Starts to listen for signals of `kind`, which then end this process no more.
+pub(crate) fn signals(kind: SignalKind) -> CommandResult<Signal> {
+    signal(kind)
+        .map_err(|error| CommandError::failure(format!("failed to listen for signals: {error}")))
 }
 
 /// Whether the intent of a command is recorded.

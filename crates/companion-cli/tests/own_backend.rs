@@ -42,11 +42,11 @@ impl Backend for Own {
         Ok(Host { desired: store, leadership, ..self.host.ports() })
     }
 
-    async fn remove_images(&self, sources: &[ImageSource]) -> Result<usize, HostError> {
+    async fn remove_images(&self, sources: &[ImageSource]) -> PortResult<usize> {
         Ok(sources.len())
     }
 
-    async fn sweep(&self, _store: &RecordStore) -> Result<usize, HostError> {
+    async fn sweep(&self, _store: &RecordStore) -> PortResult<usize> {
         Ok(0)
     }
 }

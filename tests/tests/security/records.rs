@@ -125,7 +125,7 @@ async fn state_directory_writable_by_others_is_neither_read_nor_written() {
     // Nothing is reconciled on that host.
     let companions = Companions::on(Arc::clone(&store), FakeHost::default().ports());
     let apps = [AppId::new("electrumx").unwrap()];
-    assert!(!companions.record_install(&apps).await.unwrap().1.is_empty());
+    assert!(!companions.record_install(&apps).await.unwrap().1.present.is_empty());
     for mode in [0o777, 0o1777, 0o702] {
         fs::set_permissions(store.dir(), fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Denied, "{mode:o}");

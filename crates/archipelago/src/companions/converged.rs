@@ -8,6 +8,7 @@ use companion_core::reconciler::{Convergence, Outcome};
 use companion_core::status::{CompanionStatus, Health, status};
 use serde::Serialize;
 
+use super::Concerned;
 use crate::published::{EventKind, EventRecord, StatusReport, reason_word};
 
 /// A companion that is not as desired, with the reason.
@@ -20,16 +21,6 @@ pub struct CompanionError {
     pub health: Health,
     /// Why, in words for people.
     pub why: String,
-}
-
-/// What a call asks of the companions that it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intent {
-    /// That they run. One that nobody desires, because its app was never installed or was removed
-    /// meanwhile, has not become what was asked for.
-    Installed,
-    /// That nothing of them is left. One that is not there is what was asked for.
-    Removed,
 }
 
 /// The companions that are not as desired; empty when all are.
@@ -150,8 +141,7 @@ impl Converged {
 
     /// The companions that are not ready, whatever was asked of them.
     pub fn unready(&self) -> Failures {
-        let unready = self.companions.iter().filter(|status| !status.health.is_healthy());
-        unready.map(|status| failure(&status.name, status.health, status.why.join("; "))).collect()
+        self.companions.iter().filter_map(unready).collect()
     }
 }
 
@@ -168,34 +158,31 @@ fn failed_last(pass: &Convergence, companion: &CompanionStatus) -> Option<String
     })
 }
 
-/// Those of `names` that are not what `intent` asked of them, by their statuses.
-///
-/// For [`Intent::Installed`] each that is not ready; for [`Intent::Removed`] each of which something is
-/// left, or that is desired again.
-pub fn failures_of(
-    companions: &[CompanionStatus],
-    names: &BTreeSet<CompanionName>,
-    intent: Intent,
-) -> Failures {
-    let failed = |name: &CompanionName| {
-        let seen = companions.iter().find(|status| status.name == *name);
-        let desired = seen
-            .is_some_and(|status| !matches!(status.health, Health::Removing | Health::Orphaned));
-        match (intent, desired, seen) {
-            (Intent::Installed, false, _) => {
-                let health = seen.map_or(Health::Blocked, |status| status.health);
-                Some(failure(name, health, "no installed app needs it".to_owned()))
-            }
-            (Intent::Removed, true, Some(status)) => {
-                Some(failure(name, status.health, "an installed app needs it".to_owned()))
-            }
-            (_, _, Some(status)) if !status.health.is_healthy() => {
-                Some(failure(name, status.health, status.why.join("; ")))
-            }
-            (_, _, Some(_) | None) => None,
+/// The companions that are not what an intent asked of them, by their statuses: those to run that are not ready, and
+/// those to be removed of which something is left, or that are desired again.
+pub fn failures_of(companions: &[CompanionStatus], concerned: &Concerned) -> Failures {
+    let status = |name: &CompanionName| companions.iter().find(|status| status.name == *name);
+    let is_desired =
+        |status: &CompanionStatus| !matches!(status.health, Health::Removing | Health::Orphaned);
+    let present = concerned.present.iter().filter_map(|name| match status(name) {
+        Some(status) if is_desired(status) => unready(status),
+        status => {
+            let health = status.map_or(Health::Blocked, |status| status.health);
+            Some(failure(name, health, "no installed app needs it".to_owned()))
         }
-    };
-    names.iter().filter_map(failed).collect()
+    });
+    let removed = concerned.removed.iter().filter_map(|name| match status(name)? {
+        status if is_desired(status) => {
+            Some(failure(name, status.health, "an installed app needs it".to_owned()))
+        }
+        status => unready(status),
+    });
+    present.chain(removed).collect()
+}
+
+fn unready(status: &CompanionStatus) -> Option<(CompanionName, CompanionError)> {
+    let is_unready = !status.health.is_healthy();
+    is_unready.then(|| failure(&status.name, status.health, status.why.join("; ")))
 }
 
 fn failure(

@@ -1,4 +1,4 @@
-//! Intents about many apps at once: all that are installed, or all that a file names.
+//! What intents concern, and intents about many apps at once: all that are installed, or all that a file names.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,31 @@ use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
 use crate::record::Record;
 
-/// What an intent about many apps concerns.
+/// The companions that an intent concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Concerned {
-    /// The companions that are to run.
+    /// Those that are to run. One that nobody desires, because its app was never installed or was removed meanwhile,
+    /// has not become what was asked for.
     pub present: BTreeSet<CompanionName>,
-    /// The companions that are to be removed.
+    /// Those of which nothing is to be left. One that is not there is what was asked for.
     pub removed: BTreeSet<CompanionName>,
+}
+
+impl Concerned {
+    /// An intent that `present` run.
+    pub fn present(present: BTreeSet<CompanionName>) -> Self {
+        Self { present, ..Self::default() }
+    }
+
+    /// An intent that nothing of `removed` is left.
+    pub fn removed(removed: BTreeSet<CompanionName>) -> Self {
+        Self { removed, ..Self::default() }
+    }
+
+    /// All of them.
+    pub fn names(&self) -> BTreeSet<CompanionName> {
+        &self.present | &self.removed
+    }
 }
 
 impl Companions {

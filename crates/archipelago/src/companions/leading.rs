@@ -122,7 +122,9 @@ impl Companions {
                 Ok(0) => {}
                 Ok(count) => info!("removed {count} temporary file(s) of an interrupted run"),
                 // They harm nobody, and the next leader tries again.
-                Err(error) => warn!("{}", chain(&error)),
+                Err(error) => {
+                    warn!("failed to remove what an interrupted run left: {}", error.chain());
+                }
             }
         }
         if let Err(error) = self.sync(&[]).await {

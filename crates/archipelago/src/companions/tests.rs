@@ -72,9 +72,9 @@ async fn companion_without_an_installed_app_is_not_reported_as_installed() {
 async fn install_superseded_by_a_removal_fails_and_the_removal_succeeds() {
     let bench = Bench::new();
     let (one, other) = (bench.companions(), bench.companions());
-    let (generation, names) = one.record_install(&[app("lnd")]).await.unwrap();
+    let (generation, concerned) = one.record_install(&[app("lnd")]).await.unwrap();
     assert_eq!(other.remove_for(&app("lnd")).await.unwrap(), Failures::new());
-    let failures = one.failures(generation, &names, Intent::Installed).await.unwrap();
+    let failures = one.failures(generation, &concerned).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app needs it")]);
 }
 
@@ -82,9 +82,9 @@ async fn install_superseded_by_a_removal_fails_and_the_removal_succeeds() {
 async fn removal_superseded_by_an_install_fails() {
     let bench = Bench::new();
     let companions = bench.companions();
-    let (generation, names) = companions.record_removal(&[app("lnd")]).await.unwrap();
+    let (generation, concerned) = companions.record_removal(&[app("lnd")]).await.unwrap();
     assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
-    let failures = companions.failures(generation, &names, Intent::Removed).await.unwrap();
+    let failures = companions.failures(generation, &concerned).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "an installed app needs it")]);
 }
 
@@ -226,8 +226,8 @@ async fn call_reports_the_steps_that_the_daemon_took_for_it() {
     let bench = Bench::new();
     let daemon = Daemon::start(&bench).await;
     let command = bench.companions();
-    let (generation, names) = command.record_install(&[app("lnd")]).await.unwrap();
-    let converged = command.converge(generation, Some(&names)).await.unwrap();
+    let (generation, concerned) = command.record_install(&[app("lnd")]).await.unwrap();
+    let converged = command.converge(generation, Some(&concerned.names())).await.unwrap();
     let actions: Vec<_> = converged.steps.iter().map(|step| step.action.as_str()).collect();
     assert_eq!(actions, ["ensure-image", "write-unit", "load-units", "start"]);
     let ended = |step: &StepReport| step.outcome == Some("done");
@@ -243,9 +243,9 @@ async fn call_takes_the_lead_when_the_daemon_stops() {
     let bench = Bench::new();
     let daemon = Daemon::start(&bench).await;
     let command = bench.companions();
-    let (generation, names) = command.record_install(&[app("lnd")]).await.unwrap();
+    let (generation, concerned) = command.record_install(&[app("lnd")]).await.unwrap();
     daemon.stop().await;
-    let failures = command.failures(generation, &names, Intent::Installed).await.unwrap();
+    let failures = command.failures(generation, &concerned).await.unwrap();
     assert_eq!(failures, Failures::new());
     assert_eq!(bench.host.leader(), None, "it leads for as long as it takes");
 }

@@ -14,7 +14,9 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::DesiredState;
 use companion_core::model::host::HostTraits;
 use companion_core::model::image::{ImageRef, ImageSource};
-use companion_core::ports::{DesiredStore, Host, PortError, PortResult, ServiceManager as _};
+use companion_core::ports::{
+    DesiredStore, Host, PortError, PortErrorKind, PortResult, ServiceManager as _,
+};
 use quadlet::PodmanVersion;
 use tracing::{debug, info};
 
@@ -171,20 +173,22 @@ impl Backend for SystemdPodman {
     }
 
     /// Also stops the builds, pulls and archives that outlived the previous leader.
-    async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
+    async fn sweep(&self, store: &RecordStore) -> PortResult<usize> {
         match self.podman.end_orphans().await {
             0 => {}
             count => info!("stopped {count} orphaned podman call(s)"),
         }
-        let units = self.units(PODMAN_FLOOR)?.with_edited_copies(store.dir().join(EDITED_DIR));
-        let swept = units.sweep().await.map_err(HostError::Sweep)?;
-        let archives = image_records(store).sweep().await.map_err(HostError::Sweep)?;
+        let units = self.units(PODMAN_FLOOR).map_err(|error| {
+            PortError::new(PortErrorKind::Unavailable, "failed to sweep the unit directory")
+                .with_source(error)
+        })?;
+        let swept = units.with_edited_copies(store.dir().join(EDITED_DIR)).sweep().await?;
+        let archives = image_records(store).sweep().await?;
         Ok(swept + archives + super::sweep(store).await?)
     }
 
-    async fn remove_images(&self, sources: &[ImageSource]) -> Result<usize, HostError> {
-        let images = PodmanImages::new(self.podman.clone());
-        images.remove_built(sources).await.map_err(HostError::Images)
+    async fn remove_images(&self, sources: &[ImageSource]) -> PortResult<usize> {
+        PodmanImages::new(self.podman.clone()).remove_built(sources).await
     }
 
     async fn settled(&self) {

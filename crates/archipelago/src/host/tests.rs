@@ -32,7 +32,7 @@ impl Backend for Own {
         Ok(Host { desired: store, leadership, ..self.host.ports() })
     }
 
-    async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
+    async fn sweep(&self, store: &RecordStore) -> PortResult<usize> {
         self.calls.lock().unwrap().push("sweep");
         sweep(store).await
     }

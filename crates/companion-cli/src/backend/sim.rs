@@ -60,7 +60,7 @@ impl Backend for SimulatedHost {
     }
 
     /// Removes nothing: the files that the catalog names belong to the real host.
-    async fn sweep(&self, _store: &RecordStore) -> Result<usize, HostError> {
+    async fn sweep(&self, _store: &RecordStore) -> PortResult<usize> {
         Ok(0)
     }
 }

@@ -1,6 +1,6 @@
 //! `companion install`: records apps as installed and starts their companions.
 
-use archipelago_companions::{AppId, Catalog, Concerned};
+use archipelago_companions::{AppId, Catalog};
 use clap::Args;
 
 use super::report::carry_out;
@@ -45,11 +45,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let named = |text: &String| names::app(&catalog, text, has_companions, has_companions);
         let apps = noted(arguments.apps.iter().map(named), output)?;
         let companions = opening.open(output).await?;
-        let intent = async {
-            let (generation, present) = companions.record_install(&apps).await?;
-            Ok((generation, Concerned { present, ..Concerned::default() }))
-        };
-        Ok(carry_out(&companions, intent, config, output).await?.0)
+        Ok(carry_out(&companions, companions.record_install(&apps), config, output).await?.0)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use archipelago_companions::{AppId, Companions, Concerned};
+use archipelago_companions::{AppId, Companions};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::DesiredStore as _;
@@ -67,10 +67,7 @@ pub(super) async fn remove(
     config: &Config,
     output: &Output,
 ) -> CommandResult<Verdict> {
-    let intent = async {
-        let (generation, removed) = companions.record_removal(apps).await?;
-        Ok((generation, Concerned { removed, ..Concerned::default() }))
-    };
+    let intent = companions.record_removal(apps);
     let (verdict, concerned) = carry_out(companions, intent, config, output).await?;
     if images && verdict == Verdict::Done {
         let removed = remove_images(companions, &concerned.removed, config).await?;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use adapter_systemd::Scope;
 use archipelago_companions::{
-    Companions, CompanionsError, Concerned, Converged, Intent, StepReport, failures_of,
+    Companions, CompanionsError, Concerned, Converged, StepReport, failures_of,
 };
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
@@ -67,10 +67,7 @@ pub(super) async fn carry_out(
 ) -> CommandResult<(Verdict, Concerned)> {
     let intent = async { Ok(intent.await?) };
     let (generation, concerned) = unless_interrupted(companions, IntentIs::Pending, intent).await?;
-    let work = async {
-        let all = &concerned.present | &concerned.removed;
-        Ok(companions.converge(generation, Some(&all)).await?)
-    };
+    let work = async { Ok(companions.converge(generation, Some(&concerned.names())).await?) };
     let result = unless_interrupted(companions, IntentIs::Recorded, work).await?;
     let scope = config.host.daemon_scope();
     Ok((converged(&result, Some(&concerned), scope, output), concerned))
@@ -92,11 +89,7 @@ pub(super) fn converged(
         None => touched(),
     };
     let removed: Vec<_> = concerned.difference(&present).copied().collect();
-    let unmet = asked.map_or_else(Vec::new, |Concerned { present, removed }| {
-        let mut unmet = failures_of(companions, present, Intent::Installed);
-        unmet.extend(failures_of(companions, removed, Intent::Removed));
-        unmet
-    });
+    let unmet = asked.map_or_else(Vec::new, |asked| failures_of(companions, asked));
     let done = companions.iter().all(|status| status.health.is_healthy())
         && unmet.is_empty()
         && problems.is_empty();

@@ -15,7 +15,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::status::{Health, status};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::Opening;
+use crate::hosts::{Opening, signals};
 use crate::output::Output;
 use crate::runtime::block_on_in_real_time;
 
@@ -77,10 +77,6 @@ impl Arguments {
         }
         Ok(tasks)
     }
-
-    fn wants_metrics(&self) -> bool {
-        self.metrics_file.is_some() || self.metrics_socket.is_some()
-    }
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -90,10 +86,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let shutdown = CancellationToken::new();
         let metrics = Metrics::default();
         let _exported_until_the_end = arguments.export(&metrics).await?;
-        let mut opening = Opening::new(config, "companion run").daemon(resync);
-        if arguments.wants_metrics() {
-            opening = opening.counted(metrics);
-        }
+        let opening = Opening::new(config, "companion run").daemon(resync, metrics);
         let companions = opening.open(output).await?;
         let wake = companions.wake().unwrap_or_default();
         let heartbeat = companions.heartbeat();
@@ -129,14 +122,9 @@ fn refused(error: &ReconcileError) -> CommandError {
 
 /// Handles SIGTERM and SIGINT (shutdown) and SIGHUP (reconcile now).
 fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()> {
-    let open = |kind| {
-        signal(kind).map_err(|error| {
-            CommandError::failure(format!("failed to listen for signals: {error}"))
-        })
-    };
     let ended = shutdown.clone();
     let (mut terminate, mut interrupt) =
-        (open(SignalKind::terminate())?, open(SignalKind::interrupt())?);
+        (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     tokio::spawn(async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -146,7 +134,7 @@ fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()>
         notify(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
         ended.cancel();
     });
-    let (mut hangup, wake): (Signal, _) = (open(SignalKind::hangup())?, Arc::clone(wake));
+    let (mut hangup, wake) = (signals(SignalKind::hangup())?, Arc::clone(wake));
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             wake.notify_one();

@@ -57,11 +57,11 @@ impl Backend for Crashing {
         Ok(ports::around(self.0.open(wiring).await?))
     }
 
-    async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
+    async fn sweep(&self, store: &RecordStore) -> PortResult<usize> {
         self.0.sweep(store).await
     }
 
-    async fn remove_images(&self, sources: &[ImageSource]) -> Result<usize, HostError> {
+    async fn remove_images(&self, sources: &[ImageSource]) -> PortResult<usize> {
         self.0.remove_images(sources).await
     }
 
