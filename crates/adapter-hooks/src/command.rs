@@ -11,8 +11,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use companion_core::model::container::AbsolutePath;
-use companion_core::ports::{PortError, PortErrorKind};
-use durable_dir::{DirError, FileKind, Trust, status_of};
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+use durable_dir::{FileKind, Trust, status_of};
 use host_files::blocking::{self, Stuck};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
@@ -40,56 +40,6 @@ const REAPING: Duration = Duration::from_secs(1);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The environment variables that a program inherits; `PATH` and `LANG` are fixed.
 const PASSED_ON: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
-
-/// Why a program failed; never contains its output.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The program does not exist.
-    #[error("it does not exist")]
-    Missing,
-    /// The program, or a directory on its path, is not trusted or cannot be examined.
-    #[error("failed to examine it")]
-    Examine(#[source] DirError),
-    /// The program is not executable, or others may modify it.
-    #[error("it was rejected: {0}")]
-    Refused(String),
-    /// Starting the program failed.
-    #[error("failed to start it")]
-    Start(#[source] io::Error),
-    /// Reading the program's output failed.
-    #[error("failed to read its output")]
-    Read(#[from] io::Error),
-    /// The program exceeded its time limit, in seconds, and was killed.
-    #[error("it did not exit within {0} s and was killed")]
-    TimedOut(u32),
-    /// The program failed: `exit status: 1`, `signal: 9 (SIGKILL)`.
-    #[error(
-        "it failed with {0}; its output is withheld because it may contain a secret: run it \
-         manually to see it"
-    )]
-    Failed(ExitStatus),
-    /// The program's output exceeded the limit and it was killed.
-    #[error("it printed more than {OUTPUT_LIMIT} bytes")]
-    TooMuch,
-}
-
-impl CommandError {
-    /// Returns the port error kind. A failed program is retried: it may depend on a service that was unavailable.
-    pub fn kind(&self) -> PortErrorKind {
-        match self {
-            Self::Missing => PortErrorKind::NotFound,
-            Self::Examine(cause) => kind_of_input(cause),
-            Self::Refused(_) => PortErrorKind::Denied,
-            Self::Start(cause) | Self::Read(cause) => match cause.kind() {
-                ErrorKind::NotFound => PortErrorKind::NotFound,
-                ErrorKind::PermissionDenied => PortErrorKind::Denied,
-                _ => PortErrorKind::Transient,
-            },
-            Self::TimedOut(_) | Self::Failed(_) => PortErrorKind::Transient,
-            Self::TooMuch => PortErrorKind::Invalid,
-        }
-    }
-}
 
 /// A command hook with validated fields.
 #[derive(Clone, Copy)]
@@ -151,10 +101,12 @@ impl<'a> Invocation<'a> {
     ///
     /// The program and the directories on its path must belong to us or to root, and others must not have write access.
     /// Blocks on files.
-    pub(crate) fn check_program(&self) -> Result<(), CommandError> {
+    pub(crate) fn check_program(&self) -> PortResult<()> {
         let status = status_of(self.program, Trust::Owned)
-            .map_err(CommandError::Examine)?
-            .ok_or(CommandError::Missing)?;
+            .map_err(|cause| {
+                PortError::new(kind_of_input(&cause), "failed to examine it").with_source(cause)
+            })?
+            .ok_or_else(|| PortError::new(PortErrorKind::NotFound, "it does not exist"))?;
         let why = if status.kind != FileKind::Regular {
             format!("it is {}", status.kind)
         } else if let Some(why) = status.distrusted() {
@@ -164,16 +116,20 @@ impl<'a> Invocation<'a> {
         } else {
             return Ok(());
         };
-        Err(CommandError::Refused(why))
+        Err(PortError::new(PortErrorKind::Denied, format!("it was rejected: {why}")))
     }
 
     /// Runs the program and returns its output.
     ///
     /// Its process group is killed in every case, also when this call is dropped. A process that left the group keeps
     /// running, but delays no caller.
-    pub(crate) async fn run(&self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
-        let (group, mut child) = started(self.command()).await.map_err(CommandError::Start)?;
-        let stdout = child.stdout.take().ok_or(io::Error::from(ErrorKind::BrokenPipe))?;
+    ///
+    /// # Errors
+    /// They never contain its output. A failed program is retried: it may depend on a service that was unavailable.
+    pub(crate) async fn run(&self) -> PortResult<Zeroizing<Vec<u8>>> {
+        let started = started(self.command()).await;
+        let (group, mut child) = started.map_err(|cause| failed_to("start it", cause))?;
+        let stdout = child.stdout.take().ok_or_else(|| unread(ErrorKind::BrokenPipe))?;
         let mut output = Printed::new(stdout);
         let limit = Duration::from_secs(u64::from(self.seconds));
         let status = match timeout(limit, output.collect(&mut child)).await {
@@ -184,13 +140,18 @@ impl<'a> Invocation<'a> {
             }
             Err(_elapsed) => {
                 end(&mut child, &group).await;
-                return Err(CommandError::TimedOut(self.seconds));
+                let message = format!("it did not exit within {} s and was killed", self.seconds);
+                return Err(PortError::new(PortErrorKind::Transient, message));
             }
         };
         // Kills the rest of the program's process group.
         drop(group);
         if !status.success() {
-            return Err(CommandError::Failed(status));
+            let message = format!(
+                "it failed with {status}; its output is withheld because it may contain a secret: \
+                 run it manually to see it"
+            );
+            return Err(PortError::new(PortErrorKind::Transient, message));
         }
         output.rest()
     }
@@ -210,7 +171,7 @@ impl<'a> Invocation<'a> {
     }
 
     /// Returns the error of the hook for one of its program.
-    pub(crate) fn failed(&self, source: CommandError) -> HookError {
+    pub(crate) fn failed(&self, source: PortError) -> HookError {
         let message = format!("failed to run the program `{}`", self.program);
         HookError::Failed(PortError::new(source.kind(), message).with_source(source))
     }
@@ -292,13 +253,13 @@ impl Printed {
     }
 
     /// Reads until the program itself has exited, even if another process holds its output open.
-    async fn collect(&mut self, leader: &mut Child) -> Result<ExitStatus, CommandError> {
+    async fn collect(&mut self, leader: &mut Child) -> PortResult<ExitStatus> {
         let mut open = true;
         loop {
             tokio::select! {
-                ended = leader.wait() => return Ok(ended?),
+                ended = leader.wait() => return ended.map_err(unread),
                 read = self.stdout.read(&mut self.piece), if open => {
-                    let count = read?;
+                    let count = read.map_err(unread)?;
                     open = count > 0;
                     take(&mut self.bytes, &self.piece, count)?;
                 }
@@ -307,24 +268,38 @@ impl Printed {
     }
 
     /// Reads the data in the pipe, without waiting for more.
-    fn rest(self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    fn rest(self) -> PortResult<Zeroizing<Vec<u8>>> {
         let Self { stdout, mut bytes, mut piece } = self;
-        let pipe = stdout.into_owned_fd()?;
-        rustix::io::ioctl_fionbio(&pipe, true).map_err(io::Error::from)?;
+        let pipe = stdout.into_owned_fd().map_err(unread)?;
+        rustix::io::ioctl_fionbio(&pipe, true).map_err(unread)?;
         loop {
             match rustix::io::read(&pipe, piece.as_mut_slice()) {
                 Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(bytes),
                 Ok(count) => take(&mut bytes, &piece, count)?,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(cause) => return Err(CommandError::Read(cause.into())),
+                Err(cause) => return Err(unread(cause)),
             }
         }
     }
 }
 
-fn take(bytes: &mut Vec<u8>, piece: &[u8], count: usize) -> Result<(), CommandError> {
+fn failed_to(attempt: &str, cause: io::Error) -> PortError {
+    let kind = match cause.kind() {
+        ErrorKind::NotFound => PortErrorKind::NotFound,
+        ErrorKind::PermissionDenied => PortErrorKind::Denied,
+        _ => PortErrorKind::Transient,
+    };
+    PortError::new(kind, format!("failed to {attempt}")).with_source(cause)
+}
+
+fn unread(cause: impl Into<io::Error>) -> PortError {
+    failed_to("read its output", cause.into())
+}
+
+fn take(bytes: &mut Vec<u8>, piece: &[u8], count: usize) -> PortResult<()> {
     if bytes.len() + count > OUTPUT_LIMIT {
-        return Err(CommandError::TooMuch);
+        let message = format!("it printed more than {OUTPUT_LIMIT} bytes");
+        return Err(PortError::new(PortErrorKind::Invalid, message));
     }
     bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
     Ok(())

@@ -13,11 +13,11 @@ use crate::error::HookError;
 /// inputs must give the same bytes, otherwise the companion would restart at each observation. Closures with the same
 /// signature are hooks too.
 pub trait ConfigHook: Send + Sync {
-    /// Computes the bytes of the hook's file, or reports what it waits for.
+    /// Computes the bytes of the hook's file.
     ///
     /// # Errors
-    /// [`HookError`], for instance [`HookError::failed`]; it must not contain a secret.
-    fn render(&self) -> Result<Readiness, HookError>;
+    /// [`HookError::NotReady`] if an input is missing, otherwise [`HookError::failed`]; neither may contain a secret.
+    fn render(&self) -> Result<Rendered, HookError>;
 
     /// Returns the files that [`render`](Self::render) reads. Their changes are noticed immediately, those of other
     /// files at the next resync. Does not block.
@@ -28,22 +28,9 @@ pub trait ConfigHook: Send + Sync {
 
 impl<F> ConfigHook for F
 where
-    F: Fn() -> Result<Readiness, HookError> + Send + Sync,
+    F: Fn() -> Result<Rendered, HookError> + Send + Sync,
 {
-    fn render(&self) -> Result<Readiness, HookError> {
+    fn render(&self) -> Result<Rendered, HookError> {
         self()
     }
-}
-
-/// The result of a rendering.
-#[must_use = "a hook that is not ready has rendered nothing"]
-#[derive(Debug)]
-pub enum Readiness {
-    /// The rendered bytes.
-    Ready(Rendered),
-    /// An input is missing.
-    NotReady {
-        /// The missing input, for people; never a secret.
-        waiting_for: String,
-    },
 }

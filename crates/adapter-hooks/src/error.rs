@@ -18,7 +18,7 @@ pub enum HookError {
     /// An input of the hook is missing.
     #[error("the hook is waiting for {waiting_for}")]
     NotReady {
-        /// The missing input.
+        /// The missing input, for people; never a secret.
         waiting_for: String,
     },
     /// The hook failed.

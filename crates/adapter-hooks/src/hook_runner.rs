@@ -19,7 +19,7 @@ use host_files::blocking::{self, Lock};
 use host_files::watch::{Place, Watch};
 
 use crate::command::Invocation;
-use crate::config_hook::{ConfigHook, Readiness};
+use crate::config_hook::ConfigHook;
 use crate::error::HookError;
 use crate::input;
 use crate::key::{Digest, HostKey};
@@ -156,10 +156,7 @@ impl FileHooks {
 
     async fn rendered(&self, hook: &HookSpec) -> Result<Rendered, HookError> {
         let HookProgram::Command { argv, inputs, timeout } = &hook.program else {
-            return match self.blocking(hook, Work::compute).await? {
-                Readiness::Ready(rendered) => Ok(rendered),
-                Readiness::NotReady { waiting_for } => Err(HookError::NotReady { waiting_for }),
-            };
+            return self.blocking(hook, Work::compute).await;
         };
         let invocation = Invocation::new(argv, inputs, *timeout)?;
         // Before the program runs: if an input changes in the meantime, the stamp has the old digest, and the next
@@ -305,29 +302,27 @@ impl Work {
         let found = Output::new(&self.hook.output)?.read(&self.key)?;
         let rendering = match &self.hook.program {
             HookProgram::Command { argv, inputs, timeout } => {
-                match Invocation::new(argv, inputs, *timeout)?.input_digest(&self.key) {
-                    Ok(input) => printed(found.stamp, &input),
-                    Err(HookError::NotReady { waiting_for }) => Rendering::NotReady { waiting_for },
-                    Err(other) => return Err(other),
-                }
+                let input = Invocation::new(argv, inputs, *timeout)?.input_digest(&self.key);
+                input.map(|input| printed(found.stamp, &input))
             }
-            HookProgram::Template { .. } | HookProgram::Registered(_) => match self.compute()? {
-                Readiness::Ready(wanted) => {
+            HookProgram::Template { .. } | HookProgram::Registered(_) => {
+                self.compute().map(|wanted| {
                     let digest = self.key.config(wanted.bytes());
                     Rendering::Known(Fingerprint::from_digest(&digest))
-                }
-                Readiness::NotReady { waiting_for } => Rendering::NotReady { waiting_for },
-            },
+                })
+            }
+        };
+        let rendering = match rendering {
+            Err(HookError::NotReady { waiting_for }) => Rendering::NotReady { waiting_for },
+            rendering => rendering?,
         };
         Ok(HookState { rendering, files: found.files, link: found.link })
     }
 
     /// Renders the output of a template or a Rust hook.
-    fn compute(&self) -> Result<Readiness, HookError> {
+    fn compute(&self) -> Result<Rendered, HookError> {
         let computed = match (&self.hook.program, &self.registered) {
-            (HookProgram::Template { template, values }, _) => {
-                fill(template, values).map(Readiness::Ready)
-            }
+            (HookProgram::Template { template, values }, _) => fill(template, values),
             (HookProgram::Registered(_), Some(hook)) => hook.render(),
             (HookProgram::Registered(name), None) => Err(not_registered(name)),
             (HookProgram::Command { .. }, _) => {
@@ -335,11 +330,7 @@ impl Work {
                 Err(HookError::specification("program", why))
             }
         };
-        match computed {
-            Ok(Readiness::Ready(rendered)) => checked(rendered).map(Readiness::Ready),
-            Err(HookError::NotReady { waiting_for }) => Ok(Readiness::NotReady { waiting_for }),
-            other => other,
-        }
+        checked(computed?)
     }
 
     /// Computes the input digest of a program before its run.

@@ -32,8 +32,7 @@ mod output;
 mod stamp;
 pub mod template;
 
-pub use command::CommandError;
-pub use config_hook::{ConfigHook, Readiness};
+pub use config_hook::ConfigHook;
 pub use error::HookError;
 pub use hook_runner::{FileHooks, sweep};
 pub use input::{read_secret, read_secret_bytes};

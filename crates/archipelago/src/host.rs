@@ -4,12 +4,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey, Readiness};
+use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey};
 use async_trait::async_trait;
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::HostName;
 use companion_core::model::desired::Target;
-use companion_core::model::hook::HookName;
+use companion_core::model::hook::{HookName, Rendered};
 use companion_core::model::image::ImageSource;
 use companion_core::ports::{DesiredStore as _, Host, Leadership, PortError, PortResult};
 use durable_dir::{Dir, DirError, Trust};
@@ -219,7 +219,7 @@ struct LivePage {
 }
 
 impl ConfigHook for LivePage {
-    fn render(&self) -> Result<Readiness, HookError> {
+    fn render(&self) -> Result<Rendered, HookError> {
         self.page.render(self.inputs.catalog().node(), machine_name(), has_ipv6())
     }
 

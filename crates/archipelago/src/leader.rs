@@ -40,7 +40,7 @@ mod take_over;
 
 pub use heartbeat::Heartbeat;
 pub use info::{LeaderInfo, Role, Settings};
-pub use take_over::{TakeOverError, take_over};
+pub use take_over::take_over;
 
 const LOCK_FILE: &str = "leader.lock";
 const INFO_FILE: &str = "leader.json";

@@ -45,7 +45,7 @@ mod page;
 pub mod published;
 mod record;
 
-pub use adapter_hooks::{ConfigHook, HookError, Readiness};
+pub use adapter_hooks::{ConfigHook, HookError};
 #[cfg(feature = "podman")]
 pub use adapter_systemd::Scope;
 pub use app::AppId;

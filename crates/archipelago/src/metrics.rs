@@ -33,7 +33,7 @@ use crate::published::{Outages, reason_word, wall_clock};
 mod export;
 mod text;
 
-pub use export::{MetricsError, MetricsFile, MetricsSocket};
+pub use export::{MetricsFile, MetricsSocket};
 
 /// Counts what a reconciler does. Clones share the counts.
 #[derive(Debug, Clone, Default)]

@@ -11,7 +11,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use adapter_hooks::template::{self, Value, Values};
-use adapter_hooks::{HookError, Readiness, read_secret_bytes};
+use adapter_hooks::{HookError, read_secret_bytes};
 use companion_core::model::container::{AbsolutePath, HOST_LOOPBACK, HostName};
 use companion_core::model::hook::Rendered;
 use companion_core::ports::PortErrorKind;
@@ -114,7 +114,7 @@ impl Page {
         node: &Node,
         machine: Option<HostName>,
         has_ipv6: bool,
-    ) -> Result<Readiness, HookError> {
+    ) -> Result<Rendered, HookError> {
         let on_host = self.is_on_host_network(node);
         let port = if on_host { self.host_port(node).get() } else { 80 };
         let mut values = values(node, machine, port, on_host && has_ipv6);
@@ -150,7 +150,7 @@ impl Page {
             let message = format!("failed to render the {} configuration: {error}", self.base());
             HookError::failed(PortErrorKind::Invalid, message)
         })?;
-        Ok(Readiness::Ready(Rendered::new(text.as_bytes().to_vec())))
+        Ok(Rendered::new(text.as_bytes().to_vec()))
     }
 
     fn template(self) -> &'static str {

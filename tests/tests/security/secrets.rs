@@ -64,7 +64,7 @@ fn debug_output_of_secret_types_is_redacted() {
     let held = secret.to_owned();
     let hook = move || {
         let rendered = Rendered::new(held.clone().into_bytes());
-        Ok::<_, adapter_hooks::HookError>(adapter_hooks::Readiness::Ready(rendered))
+        Ok::<_, adapter_hooks::HookError>(rendered)
     };
     hooks.register(name, hook).unwrap();
     let place = tempfile::tempdir().unwrap();

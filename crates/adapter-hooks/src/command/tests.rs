@@ -14,7 +14,7 @@ fn shell(script: &str) -> Vec<String> {
     argv(&["/bin/sh", "-c", script])
 }
 
-async fn run(argv: &[String], seconds: u32) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+async fn run(argv: &[String], seconds: u32) -> PortResult<Zeroizing<Vec<u8>>> {
     Invocation::new(argv, &[], seconds).unwrap().run().await
 }
 
@@ -35,7 +35,7 @@ async fn a_large_output_arrives_whole_and_a_larger_one_is_refused() {
     let script = format!("head -c {OUTPUT_LIMIT} /dev/zero");
     assert_eq!(run(&shell(&script), 20).await.unwrap().len(), OUTPUT_LIMIT);
     let error = run(&shell("cat /dev/zero"), 20).await.unwrap_err();
-    assert!(matches!(error, CommandError::TooMuch), "{error}");
+    assert!(error.to_string().starts_with("it printed more than"), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Invalid);
 }
 
@@ -63,7 +63,7 @@ async fn a_program_that_hangs_is_ended_with_its_children() {
     let file = held.path().join("pids");
     let script = format!("sleep 600 & echo $! > {0}; echo $$ >> {0}; wait", file.display());
     let error = run(&shell(&script), 1).await.unwrap_err();
-    assert!(matches!(error, CommandError::TimedOut(1)), "{error}");
+    assert!(error.to_string().starts_with("it did not exit within 1 s"), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Transient);
     for pid in fs::read_to_string(&file).unwrap().lines() {
         ended(pid).await;
@@ -76,7 +76,7 @@ async fn a_program_that_ignores_the_request_to_end_is_killed() {
     let file = held.path().join("pid");
     let script = format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", file.display());
     let error = run(&shell(&script), 1).await.unwrap_err();
-    assert!(matches!(error, CommandError::TimedOut(_)), "{error}");
+    assert!(error.to_string().starts_with("it did not exit within 1 s"), "{error}");
     ended(fs::read_to_string(&file).unwrap().trim()).await;
 }
 
@@ -166,10 +166,10 @@ fn a_program_that_others_may_change_is_refused() {
     };
     for mode in [0o777, 0o757, 0o707] {
         let error = checked(mode).unwrap_err();
-        assert!(matches!(error, CommandError::Refused(_)), "{error}");
+        assert!(error.to_string().starts_with("it was rejected"), "{error}");
         assert_eq!(error.kind(), PortErrorKind::Denied);
     }
-    assert!(matches!(checked(0o644), Err(CommandError::Refused(_))));
+    assert_eq!(checked(0o644).unwrap_err().kind(), PortErrorKind::Denied);
     checked(0o755).unwrap();
     checked(0o700).unwrap();
 }
@@ -185,7 +185,7 @@ fn a_program_in_a_directory_that_others_may_write_to_is_refused() {
     fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
     let words = argv(&[path.to_str().unwrap()]);
     let error = Invocation::new(&words, &[], 5).unwrap().check_program().unwrap_err();
-    assert!(matches!(error, CommandError::Examine(_)), "{error}");
+    assert!(error.to_string().starts_with("failed to examine it"), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Denied);
 }
 

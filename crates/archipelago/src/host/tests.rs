@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use adapter_fake::FakeHost;
-use companion_core::model::hook::{HookProgram, HookSpec, Rendered};
+use companion_core::model::hook::{HookProgram, HookSpec};
 use companion_core::ports::HookRunner as _;
 
 use super::*;
@@ -61,7 +61,7 @@ async fn own_backend_is_swept_before_the_work_and_waited_for_after_it() {
 async fn own_backend_gets_the_hooks_of_the_program() {
     let (own, state) = (Own::default(), tempfile::tempdir().unwrap());
     let name = HookName::new("price").unwrap();
-    let hook = || Ok(Readiness::Ready(Rendered::new(b"21".to_vec())));
+    let hook = || Ok(Rendered::new(b"21".to_vec()));
     let options = Options::new(own.clone()).with_state_dir(state.path().join("state"));
     let _companions = options.with_hook(name.clone(), hook).connect().await.unwrap();
     let hooks = own.hooks.lock().unwrap().take().unwrap();
@@ -74,7 +74,7 @@ async fn own_backend_gets_the_hooks_of_the_program() {
 #[tokio::test]
 async fn own_hook_with_the_name_of_a_built_in_one_is_refused() {
     let (own, state) = (Own::default(), tempfile::tempdir().unwrap());
-    let hook = || Ok(Readiness::NotReady { waiting_for: "nothing".to_owned() });
+    let hook = || Err(HookError::NotReady { waiting_for: "nothing".to_owned() });
     let options = Options::new(own).with_state_dir(state.path());
     let connected = options.with_hook(HookName::new(BITCOIN_UI_HOOK).unwrap(), hook).connect();
     assert!(matches!(connected.await, Err(HostError::Hook(_))));

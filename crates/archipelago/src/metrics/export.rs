@@ -7,8 +7,10 @@ use std::time::Duration;
 use std::{fs, io};
 
 use companion_core::error_chain::chain;
-use durable_dir::{Dir, DirError, Trust};
-use host_files::blocking::{self, FILE_LIMIT, Stuck};
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+use durable_dir::{Dir, Trust};
+use host_files::blocking::{self, FILE_LIMIT};
+use host_files::errors::failed_to;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -19,31 +21,6 @@ use super::Metrics;
 /// The most bytes of a request that are read, and the time for a request and its answer.
 const REQUEST_LIMIT: usize = 8 * 1024;
 const CLIENT_LIMIT: Duration = Duration::from_secs(2);
-
-/// Why metrics cannot be exported.
-#[derive(Debug, thiserror::Error)]
-pub enum MetricsError {
-    /// The path is relative or has no file name.
-    #[error("`{}` is not an absolute path of a file", .0.display())]
-    Path(PathBuf),
-    /// The file cannot be written.
-    #[error("failed to write metrics")]
-    File(#[from] DirError),
-    /// The file system does not respond.
-    #[error("failed to access the place of the metrics")]
-    Stuck(#[from] Stuck),
-    /// Another program listens on the socket, or another file is there.
-    #[error("`{}` is in use", .0.display())]
-    InUse(PathBuf),
-    /// The socket cannot be made.
-    #[error("failed to listen on `{}`", path.display())]
-    Listen {
-        /// The socket.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-}
 
 /// A file that is replaced after each reconcile.
 #[derive(Debug, Clone)]
@@ -56,27 +33,31 @@ impl MetricsFile {
     /// The file at `path`, which must be absolute. Its name must end with `.prom` for node-exporter.
     ///
     /// # Errors
-    /// [`MetricsError::Path`].
-    pub fn new(path: &Path) -> Result<Self, MetricsError> {
+    /// `Invalid` for another path.
+    pub fn new(path: &Path) -> PortResult<Self> {
         let directory = path.parent().filter(|directory| directory.is_absolute());
         let name = path.file_name().and_then(|name| name.to_str());
         match (directory, name) {
             (Some(directory), Some(name)) => {
                 Ok(Self { directory: directory.to_owned(), name: name.to_owned() })
             }
-            _ => Err(MetricsError::Path(path.to_owned())),
+            _ => {
+                let message = format!("`{}` is not an absolute path of a file", path.display());
+                Err(PortError::new(PortErrorKind::Invalid, message))
+            }
         }
     }
 
     /// Writes `metrics`, whole or not at all, with mode 0644.
     ///
     /// # Errors
-    /// [`MetricsError`] for a file that cannot be written.
-    pub async fn write(&self, metrics: &Metrics) -> Result<(), MetricsError> {
+    /// As for every file that cannot be written.
+    pub async fn write(&self, metrics: &Metrics) -> PortResult<()> {
         let (Self { directory, name }, text) = (self.clone(), metrics.text());
+        let attempt = "write metrics";
         let write =
             move || Dir::open(directory, Trust::AnyOwner)?.write(&name, text.as_bytes(), 0o644);
-        Ok(blocking::within(FILE_LIMIT, write).await??)
+        blocking::run(attempt, move || write().map_err(failed_to(attempt))).await
     }
 
     /// Writes `metrics` after each reconcile, forever. The first of consecutive failures is logged.
@@ -114,10 +95,11 @@ impl MetricsSocket {
     /// Listens on `path`. A socket that a killed process left is replaced.
     ///
     /// # Errors
-    /// [`MetricsError`] if another program listens there, another file is there, or the socket cannot be made.
-    pub async fn bind(path: &Path) -> Result<Self, MetricsError> {
+    /// `Conflict` if another program listens there or another file is there; `Transient` if the socket cannot be made.
+    pub async fn bind(path: &Path) -> PortResult<Self> {
         let place = path.to_owned();
-        blocking::within(FILE_LIMIT, move || make_room(&place)).await??;
+        let attempt = format!("listen on `{}`", path.display());
+        blocking::run(&attempt, move || make_room(&place)).await?;
         let listener = UnixListener::bind(path).map_err(|source| listen(path, source))?;
         Ok(Self { listener, path: path.to_owned(), identity: identity(path) })
     }
@@ -153,22 +135,25 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Removes a socket on which nobody listens.
-fn make_room(path: &Path) -> Result<(), MetricsError> {
+fn make_room(path: &Path) -> PortResult<()> {
+    let in_use =
+        || PortError::new(PortErrorKind::Conflict, format!("`{}` is in use", path.display()));
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => match net::UnixStream::connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 fs::remove_file(path).map_err(|source| listen(path, source))
             }
-            Ok(_) | Err(_) => Err(MetricsError::InUse(path.to_owned())),
+            Ok(_) | Err(_) => Err(in_use()),
         },
-        Ok(_) => Err(MetricsError::InUse(path.to_owned())),
+        Ok(_) => Err(in_use()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(listen(path, error)),
     }
 }
 
-fn listen(path: &Path, source: io::Error) -> MetricsError {
-    MetricsError::Listen { path: path.to_owned(), source }
+fn listen(path: &Path, source: io::Error) -> PortError {
+    let message = format!("failed to listen on `{}`", path.display());
+    PortError::new(PortErrorKind::Transient, message).with_source(source)
 }
 
 async fn answer(mut client: UnixStream, metrics: &Metrics) -> io::Result<()> {

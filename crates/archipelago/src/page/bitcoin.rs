@@ -42,15 +42,15 @@ fn cookie(rpc: &BitcoinRpc) -> Result<Zeroizing<String>, HookError> {
 mod tests {
     use std::path::Path;
 
-    use adapter_hooks::Readiness;
     use companion_core::model::container::{AbsolutePath, HostName};
+    use companion_core::model::hook::Rendered;
     use proptest::prelude::*;
 
     use super::*;
     use crate::node::Node;
     use crate::page::Page;
 
-    fn render(dir: &Path) -> Result<Readiness, HookError> {
+    fn render(dir: &Path) -> Result<Rendered, HookError> {
         let path = |name: &str| AbsolutePath::new(dir.join(name).to_str().unwrap()).unwrap();
         let node = Node {
             bitcoin: BitcoinRpc {
@@ -65,10 +65,7 @@ mod tests {
     }
 
     fn rendered(dir: &Path) -> String {
-        match render(dir).unwrap() {
-            Readiness::Ready(rendered) => String::from_utf8(rendered.bytes().to_vec()).unwrap(),
-            Readiness::NotReady { waiting_for } => panic!("waits for {waiting_for}"),
-        }
+        String::from_utf8(render(dir).unwrap().bytes().to_vec()).unwrap()
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archipelago_companions::leader::Heartbeat;
-use archipelago_companions::metrics::{Metrics, MetricsError, MetricsFile, MetricsSocket};
+use archipelago_companions::metrics::{Metrics, MetricsFile, MetricsSocket};
 use clap::Args;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
+use companion_core::ports::PortError;
 use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::status::{Health, status};
 use sd_notify::NotifyState;
@@ -62,7 +63,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Exports `metrics` as requested, until the returned tasks are dropped.
     async fn export(&self, metrics: &Metrics) -> CommandResult<JoinSet<()>> {
-        let refuse = |error: MetricsError| CommandError::input(chain(&error));
+        let refuse = |error: PortError| CommandError::input(chain(&error));
         let mut tasks = JoinSet::new();
         if let Some(path) = &self.metrics_file {
             let path = std::path::absolute(path)

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use adapter_hooks::{FileHooks, HookError, HostKey, Readiness};
+use adapter_hooks::{FileHooks, HookError, HostKey};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{HookName, HookProgram, HookSpec, Rendered};
 use companion_core::ports::HookRunner as _;
@@ -30,7 +30,7 @@ fn render_again_and_again(latest: &Mutex<String>) {
     let ready = move || {
         // Three and their epochs, so that a file is created, restored, or found unchanged.
         let bytes = format!("canary {}", count.fetch_add(1, Ordering::SeqCst) / 2 % 3);
-        Ok::<_, HookError>(Readiness::Ready(Rendered::new(bytes.into_bytes())))
+        Ok::<_, HookError>(Rendered::new(bytes.into_bytes()))
     };
     hooks.register(name.clone(), ready).unwrap();
     let output = AbsolutePath::new(format!("{DIRECTORY}/nginx.conf")).unwrap();

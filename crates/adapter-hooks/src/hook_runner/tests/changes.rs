@@ -16,7 +16,7 @@ async fn assert_watches(place: &Place, hook: &HookSpec, inputs: &[&str]) {
 async fn inputs_and_outputs_of_each_kind_of_hook_are_watched() {
     struct Reading(PathBuf);
     impl ConfigHook for Reading {
-        fn render(&self) -> Result<Readiness, HookError> {
+        fn render(&self) -> Result<Rendered, HookError> {
             Err(HookError::NotReady { waiting_for: "a cookie".to_owned() })
         }
 

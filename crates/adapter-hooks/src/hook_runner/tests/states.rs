@@ -181,7 +181,7 @@ async fn a_hook_in_rust_is_asked_by_its_name() {
     let file = place.root.join("password");
     let render = move || {
         let secret = crate::read_secret(&file)?;
-        Ok(Readiness::Ready(Rendered::new(format!("v {}", *secret).into_bytes())))
+        Ok(Rendered::new(format!("v {}", *secret).into_bytes()))
     };
     place.hooks.register(named("bitcoin-ui"), render).unwrap();
     let hook = place.hook(HookProgram::Registered(named("bitcoin-ui")));
@@ -201,21 +201,19 @@ async fn a_hook_in_rust_is_asked_by_its_name() {
 #[tokio::test]
 async fn a_hook_in_rust_may_wait_fail_or_panic() {
     let mut place = Place::new();
-    let register = |place: &mut Place, name: &str, hook: fn() -> Result<Readiness, HookError>| {
+    let register = |place: &mut Place, name: &str, hook: fn() -> Result<Rendered, HookError>| {
         place.hooks.register(named(name), hook).unwrap();
         place.hook(HookProgram::Registered(named(name)))
     };
     let waits = register(&mut place, "waits", || {
         let waiting_for = "the node".to_owned();
-        Ok(Readiness::NotReady { waiting_for })
+        Err(HookError::NotReady { waiting_for })
     });
     let fails = register(&mut place, "fails", || {
         Err(HookError::failed(PortErrorKind::Denied, "no access"))
     });
     let panics = register(&mut place, "panics", || panic!("canary"));
-    let floods = register(&mut place, "floods", || {
-        Ok(Readiness::Ready(Rendered::new(vec![b'x'; OUTPUT_LIMIT + 1])))
-    });
+    let floods = register(&mut place, "floods", || Ok(Rendered::new(vec![b'x'; OUTPUT_LIMIT + 1])));
     let state = place.observe(&waits).await;
     assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
     for (hook, kind) in [
@@ -275,7 +273,7 @@ async fn a_file_system_that_does_not_answer_holds_up_its_own_hook_only() {
     let stuck = move || {
         // Ends when the sender is dropped, like a network file system that becomes reachable again.
         let _ended = blocked.lock().unwrap().recv();
-        Ok(Readiness::Ready(Rendered::new(b"late".to_vec())))
+        Ok(Rendered::new(b"late".to_vec()))
     };
     place.hooks.register(named("stuck"), stuck).unwrap();
     place.hooks.file_timeout = Duration::from_millis(50);

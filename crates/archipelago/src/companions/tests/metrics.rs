@@ -1,10 +1,11 @@
 //! The metrics of a leader.
 
+use companion_core::ports::PortErrorKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::*;
-use crate::metrics::{Metrics, MetricsError, MetricsFile, MetricsSocket};
+use crate::metrics::{Metrics, MetricsFile, MetricsSocket};
 
 /// Returns the companions of `bench` as its leader, counted by `metrics`.
 fn counted(bench: &Bench, metrics: &Metrics) -> Companions {
@@ -75,9 +76,11 @@ async fn metrics_file_is_replaced_after_a_reconcile() {
     has(&std::fs::read_to_string(&path).unwrap(), "companion_reconcile_seconds_count 1");
     keep.abort();
     let nowhere = MetricsFile::new(&bench.state.path().join("missing/companion.prom")).unwrap();
-    assert!(matches!(nowhere.write(&metrics).await, Err(MetricsError::File(_))));
+    let error = nowhere.write(&metrics).await.unwrap_err();
+    assert_eq!(error.to_string(), "failed to write metrics");
     for path in ["relative/companion.prom", "/"] {
-        assert!(matches!(MetricsFile::new(path.as_ref()), Err(MetricsError::Path(_))));
+        let error = MetricsFile::new(path.as_ref()).unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Invalid);
     }
 }
 
@@ -101,14 +104,15 @@ async fn metrics_socket_answers_http_and_refuses_a_second_listener() {
     };
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
     has(&answer, "# TYPE companion_up gauge");
-    assert!(matches!(MetricsSocket::bind(&path).await, Err(MetricsError::InUse(_))));
+    assert_eq!(MetricsSocket::bind(&path).await.unwrap_err().kind(), PortErrorKind::Conflict);
     drop(socket);
     assert!(!path.exists());
     std::fs::write(&path, "of somebody else").unwrap();
-    assert!(matches!(MetricsSocket::bind(&path).await, Err(MetricsError::InUse(_))));
+    assert_eq!(MetricsSocket::bind(&path).await.unwrap_err().kind(), PortErrorKind::Conflict);
     let (datagrams, other) = (place.path().join("datagrams"), place.path().join("other"));
     let _bound = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
-    assert!(matches!(MetricsSocket::bind(&datagrams).await, Err(MetricsError::InUse(_))));
+    let error = MetricsSocket::bind(&datagrams).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict);
     let replaced = MetricsSocket::bind(&other).await.unwrap();
     std::fs::rename(&path, &other).unwrap();
     drop(replaced);
