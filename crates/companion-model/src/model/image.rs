@@ -33,8 +33,8 @@ impl ImageRef {
 const TRANSPORTS: &str = "atomic containers-storage dir docker docker-archive docker-daemon oci \
      oci-archive ostree sif tarball";
 
-/// `quadlet` knows nothing of this crate and has a wider grammar of its own, which accepts whatever this one accepts:
-/// `tests/tests/security/references.rs` compares the two.
+/// `quadlet` knows nothing of this crate and has no grammar of references, but accepts whatever this one accepts:
+/// `tests/tests/security/references.rs` holds it to that.
 fn is_full_reference(text: &str) -> bool {
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
@@ -256,6 +256,9 @@ mod tests {
             "localhost/bitcoin-ui:latest",
             "146.59.87.168:3000/lfg2025/bitcoin-ui:latest",
             "registry.example/a/b__c/d-e.f",
+            "localhost/a---b",
+            &format!("localhost/x:{}", "y".repeat(128)),
+            &format!("localhost/{}", "x".repeat(245)),
             &format!("registry.example:5000/a:b@sha256:{digest}"),
         ] {
             assert_eq!(ImageRef::new(text).unwrap().as_str(), text);
@@ -291,7 +294,22 @@ mod tests {
             "localhost//x",
             "dir:5000/x",
             "docker-archive:80/x",
+            "localhost/x/",
+            "localhost/.x",
+            "localhost/x-",
+            "localhost/a..b",
+            "localhost/a___b",
+            "localhost/a._b",
+            "localhost/a-.b",
+            "localhost/a_-b",
+            "localhost/x:",
+            "localhost/x:-y",
+            &format!("localhost/x:{}", "y".repeat(129)),
             &format!("localhost/{}", "x".repeat(246)),
+            &format!("localhost/x@sha256:{}", "a".repeat(63)),
+            &format!("localhost/x@sha256:{}", "a".repeat(65)),
+            &format!("localhost/x@sha256:{}", "A".repeat(64)),
+            &format!("localhost/x@sha512:{}", "a".repeat(128)),
         ] {
             assert!(ImageRef::new(text).is_err(), "{text:?}");
         }
