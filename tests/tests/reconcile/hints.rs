@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::Hint;
-use companion_core::reconciler::{Outcome, Reconcile};
+use companion_core::reconciler::{Outcome, Reconcile, ReconcileError};
 use companion_tests::faults::Fault;
 use companion_tests::node::{Node, companions, indexer, name};
 
@@ -28,16 +28,16 @@ async fn stop(node: &Node, base: &str) {
 }
 
 /// A node with all companions, and its last reconcile.
-async fn observed() -> (Node, Reconcile) {
+async fn observed() -> Result<(Node, Reconcile), ReconcileError> {
     let node = Node::installed().await;
-    let last = node.reconciler.reconcile_once().await.unwrap_or_else(|error| panic!("{error}"));
+    let last = node.reconciler.reconcile_once().await?;
     assert_eq!(last.names, None);
-    (node, last)
+    Ok((node, last))
 }
 
 #[tokio::test(start_paused = true)]
 async fn hint_has_only_its_companion_observed_and_repaired() {
-    let (node, last) = observed().await;
+    let (node, last) = observed().await.unwrap();
     stop(&node, "wallet").await;
     let again = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
     assert_eq!(again.names, names(&["viewer"]));
@@ -50,7 +50,7 @@ async fn hint_has_only_its_companion_observed_and_repaired() {
 
 #[tokio::test(start_paused = true)]
 async fn end_of_work_has_its_companion_observed_without_a_hint() {
-    let (node, last) = observed().await;
+    let (node, last) = observed().await.unwrap();
     stop(&node, "wallet").await;
     let ended = node.reconciler.work_ended();
     let again = node.reconciler.reconcile_again(last, about("wallet")).await.unwrap();
@@ -62,7 +62,7 @@ async fn end_of_work_has_its_companion_observed_without_a_hint() {
 
 #[tokio::test(start_paused = true)]
 async fn steps_and_due_attempts_have_their_companions_observed() {
-    let (node, last) = observed().await;
+    let (node, last) = observed().await.unwrap();
     node.host.delete_unit(&name("wallet"));
     let again = node.reconciler.reconcile_again(last, about("wallet")).await.unwrap();
     assert!(!again.steps().is_empty());
@@ -83,7 +83,7 @@ async fn steps_and_due_attempts_have_their_companions_observed() {
 
 #[tokio::test(start_paused = true)]
 async fn all_are_observed_if_what_may_have_changed_is_unknown() {
-    let (node, last) = observed().await;
+    let (node, last) = observed().await.unwrap();
     let last = node.reconciler.reconcile_again(last, Hint::All).await.unwrap();
     assert_eq!(last.names, None, "of a hint about all");
     let last = node.reconciler.reconcile_again(last, about("stranger")).await.unwrap();
@@ -108,11 +108,11 @@ fn steps_for(reconcile: &Reconcile, name: &CompanionName) -> Vec<String> {
 async fn plan_for_a_companion_is_the_same_as_after_observing_all() {
     for fault in Fault::simulated().filter(|fault| fault.ends_managers().is_none()) {
         for spec in companions().iter().filter(|spec| fault.fits(spec)) {
-            let (node, last) = observed().await;
+            let (node, last) = observed().await.unwrap();
             fault.apply(&node.host, spec);
             let hint = Hint::Companions([spec.name.clone()].into());
             let again = node.reconciler.reconcile_again(last, hint).await;
-            let (whole, _) = observed().await;
+            let (whole, _) = observed().await.unwrap();
             fault.apply(&whole.host, spec);
             let all = whole.reconciler.reconcile_once().await;
             let found = [again, all].map(|reconcile| {
