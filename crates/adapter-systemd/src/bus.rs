@@ -56,11 +56,12 @@ struct Changes {
     watched: HashMap<String, CompanionName>,
     /// What was not reported yet.
     pending: Hint,
-    /// Whether the manager reloads for this program, which knows what it changed.
+    /// Whether the manager reloads for this program. What else the reload changed, such as a drop-in of the operator, is
+    /// found by the resync: reading all units again after each repair would cost more than the repair.
     is_own_reload: bool,
 }
 
-/// Ends the own reload that it belongs to.
+/// A reload by this program, until it is dropped.
 pub(crate) struct OwnReload<'u>(&'u WatchedUnits);
 
 impl Drop for OwnReload<'_> {
@@ -102,13 +103,18 @@ impl WatchedUnits {
     fn note(&self, signal: &Message) {
         let header = signal.header();
         let path = header.path().map(|path| path.as_str()).unwrap_or_default();
-        let state = &mut *self.state();
+        let state = self.state();
         let hint = match state.watched.get(path) {
             Some(name) => Hint::Companions(BTreeSet::from([name.clone()])),
             None if path.starts_with(UNITS_PATH) || state.is_own_reload => return,
             None => Hint::All,
         };
-        state.pending.merge(hint);
+        drop(state);
+        self.report(hint);
+    }
+
+    fn report(&self, hint: Hint) {
+        self.state().pending.merge(hint);
         self.changed.notify_one();
     }
 
@@ -142,7 +148,10 @@ impl Bus {
         if let Some(session) = slot.as_ref().filter(|session| session.is_alive()) {
             return Ok(session.clone());
         }
-        *slot = None;
+        if slot.take().is_some() {
+            // Signals were lost.
+            self.units.report(Hint::All);
+        }
         let opened = Session::open(&self.connector, Arc::clone(&self.units));
         let opened = tokio::time::timeout(self.limit, opened).await;
         let session = Arc::new(opened.map_err(|_| BusError::TimedOut(self.limit))??);

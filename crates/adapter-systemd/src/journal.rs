@@ -28,8 +28,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 const OUTPUT_LIMIT: u64 = 2 * 1024 * 1024;
 /// How many entries are read. Podman's own events about the end of a container come last and are dropped.
 const ENTRIES: u32 = 40;
-/// How long lines are kept that nobody requests: a call may be for a few companions only.
-const KEPT: Duration = Duration::from_secs(5 * 60);
+/// How long unrequested lines are kept: a call may be for a few companions only. Longer than any resync interval.
+const KEPT: Duration = Duration::from_secs(3600);
 /// How many reads run concurrently.
 const CONCURRENCY: usize = 4;
 /// How often a run without entries is read. The journal may lag behind the end of a process.
@@ -54,7 +54,7 @@ struct Reading {
     found: PortResult<LogTail>,
     readings: u8,
     /// When it was last requested.
-    asked: Instant,
+    requested_at: Instant,
 }
 
 /// A run of a service.
@@ -106,9 +106,9 @@ impl Journal {
         let unread: Vec<(CompanionName, Run)> = {
             let (mut read, now) = (self.lock(), Instant::now());
             for (_, reading) in read.iter_mut().filter(|(name, _)| runs.contains_key(name)) {
-                reading.asked = now;
+                reading.requested_at = now;
             }
-            read.retain(|_, reading| now.duration_since(reading.asked) < KEPT);
+            read.retain(|_, reading| now.duration_since(reading.requested_at) < KEPT);
             let new = |(name, run): &(&&CompanionName, &Run)| {
                 read.get(**name).is_none_or(|reading| reading.is_due(run))
             };
@@ -151,7 +151,7 @@ impl Journal {
         let mut read = self.lock();
         let earlier = read.get(&name).filter(|reading| reading.run == run);
         let readings = earlier.map_or(0, |reading| reading.readings).saturating_add(1);
-        read.insert(name, Reading { run, found, readings, asked: Instant::now() });
+        read.insert(name, Reading { run, found, readings, requested_at: Instant::now() });
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CompanionName, Reading>> {

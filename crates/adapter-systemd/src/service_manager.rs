@@ -12,7 +12,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::ports::{Hint, Job, PortError, PortErrorKind, PortResult, ServiceManager};
-use host_files::watch::{Place, Watch};
+use host_files::watch::{Changes, Place, Watch};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -178,9 +178,19 @@ impl SystemdManager {
 
     /// Waits until a container of a running service was frozen or ended.
     async fn container_changed(&self) -> Hint {
-        let of = self.memory.lock().unwrap_or_else(PoisonError::into_inner).event_files();
-        let places = of.keys().filter_map(|file| Place::kernel_file(file)).collect();
-        self.groups.changed(places).await.hint(|file| of.get(file).cloned())
+        loop {
+            let of = self.memory.lock().unwrap_or_else(PoisonError::into_inner).event_files();
+            let places = of.keys().filter_map(|file| Place::kernel_file(file)).collect();
+            let Changes::Files(files) = self.groups.changed(places).await else {
+                return Hint::All;
+            };
+            // A file of no known service: the service was read since, and does not run.
+            let names: BTreeSet<_> =
+                files.iter().filter_map(|file| of.get(file)).cloned().collect();
+            if !names.is_empty() {
+                return Hint::Companions(names);
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@
 //!   ready before and is changed by an intent counts as repaired once it is ready again.
 //! - All counts begin at 0 with the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -160,7 +160,8 @@ impl Counts {
         self.reconciles.add(took);
         self.last_success = Some(wall_clock());
         let companions = status(reconcile);
-        let is_known = |name: &CompanionName| companions.iter().any(|one| one.name == *name);
+        let known: BTreeSet<_> = companions.iter().map(|one| &one.name).collect();
+        let is_known = |name: &CompanionName| known.contains(name);
         self.companions.retain(|name, _| is_known(name));
         self.steps.retain(|(name, ..), _| is_known(name));
         self.failures.retain(|(name, _), _| is_known(name));

@@ -108,6 +108,8 @@ pub struct Host {
 
 impl Host {
     /// Waits until a port reports that the host may have changed since this last returned.
+    ///
+    /// A dropped call loses no hint.
     pub async fn changed(&self) -> Hint {
         tokio::select! {
             hint = self.units.changed() => hint,
@@ -117,7 +119,8 @@ impl Host {
     }
 }
 
-/// Which companions may have changed on the host.
+/// Which companions may have changed on the host since the last hint of the port. A port that lost events, or does not know
+/// whom they concern, reports [`All`](Self::All).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// These; not necessarily desired ones.

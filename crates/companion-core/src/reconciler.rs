@@ -28,9 +28,7 @@ mod tasks;
 pub use companion_model::reconcile::{Convergence, Execution, Outcome, Reconcile};
 pub use events::{Event, EventSink, NoEvents};
 use observe::bounded;
-use parts::{
-    Advance, Context, Executor, catch_up, observe_again_and_plan, observe_and_plan, prepare,
-};
+use parts::{Advance, Context, Executor, catch_up, observe_again_and_plan, observe_and_plan};
 use tasks::Tasks;
 
 /// The time limits of port calls, and how many of the long ones run concurrently.
@@ -244,19 +242,18 @@ impl Reconciler {
         catch_up(memory, self.now(), ended, &mut context);
         let again = since.and_then(|(last, changed)| {
             let names = last.to_observe_again(changed, &desired, memory.now)?;
-            Some((last.observed, names))
+            Some((last, names))
         });
         let (host, limits) = (&self.host, &self.limits);
         let mut reconcile = match again {
             None => observe_and_plan(memory, desired, host, limits).await,
-            Some(again) => observe_again_and_plan(memory, desired, again, host, limits).await,
+            Some((last, names)) => observe_again_and_plan(memory, last, &names, host, limits).await,
         };
         memory.learn(&reconcile);
         tasks.abort(&reconcile.plan.superseded);
         if let Some(names) = only {
             reconcile.restrict_to(names);
         }
-        prepare(&reconcile, host, limits).await;
         let mut executor = Executor::new(&reconcile);
         while let Some(advance) = executor.step(memory, &mut context).await {
             if let Advance::Taken { outcome, task } = advance {

@@ -157,8 +157,6 @@ fn pause_after(reconcile: &Result<Reconcile, ReconcileError>, resync: Duration) 
     match reconcile {
         // Observe again soon after any step: only a read confirms success.
         Ok(reconcile) if !reconcile.steps().is_empty() => Duration::from_secs(1).min(resync),
-        // Steps of companions that this reconcile did not observe.
-        Ok(reconcile) if !reconcile.plan.steps.is_empty() => DEBOUNCE,
         Ok(reconcile) => reconcile.plan.requeue_after.unwrap_or(resync).max(DEBOUNCE).min(resync),
         Err(_) => resync,
     }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::check::Violation;
-#[cfg(doc)]
-use crate::check::check;
+use crate::check::{Violation, check};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::model::error::Problem;
 use crate::model::observed::ObservedState;
-use crate::plan::{Blocked, Plan, Step};
+use crate::plan::{Action, Blocked, Plan, Step, WaitingOn};
+use crate::planner::plan;
 
 /// The result of one reconcile: desired state, observed state, plan and outcomes.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub struct Reconcile {
     /// The rules of [`check`] that the plan breaks: a bug in the planner. Steps of the named companions were
     /// skipped.
     pub violations: Vec<Violation>,
-    /// The companions in scope; empty means all.
+    /// The companions whose steps are executed; `None` means all.
     pub names: Option<BTreeSet<CompanionName>>,
     /// The outcomes of its steps; empty for a dry run.
     pub execution: Execution,
@@ -40,11 +39,11 @@ impl Reconcile {
     }
 
     /// Returns the companions that the next reconcile has to observe if those in `changed` may have changed since this one:
-    /// they, those with steps, executed or not, and those whose next attempt is due at `now`. `None` means all: when the
-    /// desired state is not the same any more, or a change concerns no desired companion.
+    /// they, those with steps, executed or not, those whose next attempt is due at `now`, and those that could not be
+    /// observed. `None` means all: when the desired state is another one, the listing of units failed, or a change
+    /// concerns a companion that is not desired.
     ///
-    /// For all others the next plan is the same as this one, because the leader changed nothing of theirs since they were
-    /// observed.
+    /// The leader changed nothing of the others since they were observed.
     pub fn to_observe_again(
         &self,
         mut changed: BTreeSet<CompanionName>,
@@ -52,11 +51,38 @@ impl Reconcile {
         now: Monotonic,
     ) -> Option<BTreeSet<CompanionName>> {
         changed.extend(self.plan.steps.iter().flat_map(Step::serves).cloned());
-        let is_due = |blocked: &&Blocked| blocked.retry_at.is_some_and(|at| at <= now);
+        let is_due = |blocked: &&Blocked| {
+            blocked.retry_at.is_some_and(|at| at <= now)
+                || matches!(blocked.waiting_on, WaitingOn::Observation { .. })
+        };
         let due = self.plan.blocked.iter().filter(is_due);
         changed.extend(due.map(|blocked| blocked.companion.clone()));
         let are_desired = changed.iter().all(|name| desired.targets.contains_key(name));
-        (are_desired && *desired == self.desired).then_some(changed)
+        let is_listed = self.observed.listing_error.is_none();
+        (are_desired && is_listed && *desired == self.desired).then_some(changed)
+    }
+
+    /// Returns the reconcile that follows this one, in which only the companions of `observed` were observed, at `now`.
+    ///
+    /// They are planned as if there were no others, but that no image is removed: a unit of another companion may name it.
+    /// The plan for the others stays the same.
+    pub fn again(self, observed: ObservedState, now: Monotonic) -> Self {
+        let names: BTreeSet<CompanionName> = observed.companions.keys().cloned().collect();
+        let desired = self.desired.restricted_to(&names);
+        let mut plan = plan(&desired, &observed, now);
+        plan.steps.retain(|step| !matches!(step.action(), Some(Action::PruneImages(_))));
+        let violations = check(&plan, &desired, &observed);
+        let mut all = self.observed;
+        all.companions.extend(observed.companions);
+        Self {
+            desired: self.desired,
+            observed: ObservedState { history: observed.history, ..all },
+            plan: self.plan.with_plan_for(&names, plan, now),
+            violations,
+            names: Some(names),
+            execution: Execution::default(),
+            at: now,
+        }
     }
 
     /// The steps to execute: those for the companions in scope whose part of the plan breaks no rule. A

@@ -17,8 +17,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::slice;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -28,7 +28,7 @@ use companion_core::ports::{Hint, PortError, PortErrorKind, PortResult, UnitStor
 use durable_dir::Dir;
 
 use crate::blocking::{self, Lock, Stuck};
-use crate::watch::{Place, Watch};
+use crate::watch::{Changes, Place, Watch};
 use directory::{UnitDir, file_name, name_of};
 pub use edited::{EDITED_COPIES, edited_copies};
 pub use found::Found;
@@ -44,6 +44,9 @@ mod text;
 
 /// How long the directories of the host's search path may take.
 const PLACES_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long an acceptance of several units counts.
+const ACCEPTANCE: Duration = Duration::from_secs(60);
 
 /// The text of a companion's unit.
 pub type UnitText = (CompanionName, Arc<str>);
@@ -101,6 +104,22 @@ pub struct Label {
     pub revision: Option<Revision>,
 }
 
+/// The units that the validator accepted together and that were not written yet.
+#[derive(Debug, Default)]
+struct Accepted {
+    units: Vec<UnitText>,
+    at: Option<Instant>,
+}
+
+impl Accepted {
+    /// Returns whether `unit` was accepted, and just now. An acceptance is used once: the validator may change.
+    fn take(&mut self, unit: &UnitText) -> bool {
+        let is_new = self.at.is_some_and(|at| at.elapsed() < ACCEPTANCE);
+        let found = self.units.iter().position(|known| is_new && known == unit);
+        found.map(|found| self.units.swap_remove(found)).is_some()
+    }
+}
+
 /// The unit files of one directory.
 #[derive(Debug, Clone)]
 pub struct UnitFiles<F> {
@@ -108,8 +127,7 @@ pub struct UnitFiles<F> {
     changing: Lock,
     listing: Lock,
     watch: Arc<Watch>,
-    /// The units that the validator accepted and that were not written yet.
-    accepted: Arc<Mutex<Vec<UnitText>>>,
+    accepted: Arc<Mutex<Accepted>>,
 }
 
 impl<F: UnitForm> UnitFiles<F> {
@@ -196,11 +214,8 @@ impl<F: UnitForm> UnitFiles<F> {
         listed.inspect_err(warn).ok()
     }
 
-    /// Returns whether the validator accepted this unit in [`prepare`](UnitStore::prepare). Once: its verdict may change.
-    fn was_accepted(&self, unit: &UnitText) -> bool {
-        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = accepted.iter().position(|known| known == unit);
-        at.map(|at| accepted.swap_remove(at)).is_some()
+    fn accepted(&self) -> MutexGuard<'_, Accepted> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `work` on the files, one at a time.
@@ -289,31 +304,34 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
             PortError::new(PortErrorKind::Invalid, text).with_source(error)
         })?;
         let text: Arc<str> = self.files.rendered(unit)?.text.into();
+        let unit = (name.clone(), Arc::clone(&text));
+        let was_accepted = self.accepted().take(&unit);
         // Skip the validator if nothing changes; checked again right before the file is replaced. Waits for the lock: a
         // removal whose caller was cancelled may still be in progress.
-        let (of, wanted) = (name.clone(), Arc::clone(&text));
+        let (of, wanted) = (name.clone(), text);
         let is_written = move |files: &UnitDir<F>| files.is_written(&of, &wanted);
         if self.change("read the unit directory", is_written).await? {
             return Ok(());
         }
-        let unit = (name.clone(), text);
-        if !self.was_accepted(&unit) {
+        if !was_accepted {
             self.files.form.validate(slice::from_ref(&unit)).await?;
         }
         self.change("write the unit", move |files| files.write(&unit.0, &unit.1)).await
     }
 
     async fn prepare(&self, units: &[UnitSpec]) {
+        *self.accepted() = Accepted::default();
         let valid = units.iter().filter(|unit| unit.container.validate().is_ok());
         let rendered = valid.filter_map(|unit| {
             let text = self.files.rendered(unit).ok()?.text;
             Some((unit.name.clone(), text.into()))
         });
         let rendered: Vec<_> = rendered.collect();
-        let accepted = self.files.form.validate(&rendered).await;
-        // Each of the units is checked by itself then.
-        let accepted = accepted.map_or(Vec::new(), |()| rendered);
-        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = accepted;
+        let at = Some(Instant::now());
+        // If one is rejected, each write validates its own unit and reports the reason.
+        if self.files.form.validate(&rendered).await.is_ok() {
+            *self.accepted() = Accepted { units: rendered, at };
+        }
     }
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
@@ -323,8 +341,14 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
 
     async fn changed(&self) -> Hint {
         let units = Place::with_extension(&self.files.path, F::EXTENSION);
-        let changes = self.watch.changed(vec![units]).await;
-        changes.hint(|file| name_of::<F>(file.file_name()?.to_str()?))
+        let names: Option<BTreeSet<_>> = match self.watch.changed(vec![units]).await {
+            Changes::Files(files) => {
+                let name = |file: &PathBuf| name_of::<F>(file.file_name()?.to_str()?);
+                files.iter().map(name).collect()
+            }
+            Changes::Any => None,
+        };
+        names.map_or(Hint::All, Hint::Companions)
     }
 }
 

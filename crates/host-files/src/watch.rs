@@ -20,8 +20,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io, mem};
 
-use companion_core::model::companion::CompanionName;
-use companion_core::ports::Hint;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
@@ -33,7 +31,7 @@ use crate::blocking;
 /// Time limit for adding the watches.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Of more changed files, it does not matter which ones.
+/// Above this number, changed files are reported as [`Changes::Any`].
 const CHANGES_LIMIT: usize = 256;
 
 /// The stack of the thread in bytes; it reads a few events at a time.
@@ -113,15 +111,6 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Returns the companions whose files these are, by `name_of` a file.
-    pub fn hint(&self, name_of: impl Fn(&Path) -> Option<CompanionName>) -> Hint {
-        let names = match self {
-            Self::Files(files) => files.iter().map(|file| name_of(file)).collect(),
-            Self::Any => None,
-        };
-        names.map_or(Hint::All, Hint::Companions)
-    }
-
     /// Adds a file, or any file.
     fn add(&mut self, changed: Option<PathBuf>) {
         match (&mut *self, changed) {
@@ -154,7 +143,7 @@ struct Queue {
     /// Ends the thread.
     stop: OwnedFd,
     watched: Mutex<Watched>,
-    /// What no call has reported yet, and whether it is something.
+    /// What no call has reported yet.
     changes: Mutex<Changes>,
     changed: Notify,
     /// Whether the thread has ended, after an error of the kernel.

@@ -1,12 +1,13 @@
 //! Reconciles that observe only what may have changed.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::Hint;
 use companion_core::reconciler::{Outcome, Reconcile, ReconcileError};
 use companion_tests::faults::Fault;
-use companion_tests::node::{Node, companions, indexer, name};
+use companion_tests::node::{Node, companions, context, indexer, name};
 
 fn about(base: &str) -> Hint {
     Hint::Companions([name(base)].into())
@@ -86,7 +87,7 @@ async fn all_are_observed_if_what_may_have_changed_is_unknown() {
     let (node, last) = observed().await.unwrap();
     let last = node.reconciler.reconcile_again(last, Hint::All).await.unwrap();
     assert_eq!(last.names, None, "of a hint about all");
-    let last = node.reconciler.reconcile_again(last, about("stranger")).await.unwrap();
+    let last = node.reconciler.reconcile_again(last, about("unmanaged")).await.unwrap();
     assert_eq!(last.names, None, "of a hint about a companion that is not desired");
     node.host.remove(&indexer().name);
     let last = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
@@ -94,6 +95,44 @@ async fn all_are_observed_if_what_may_have_changed_is_unknown() {
     let _between = node.pass().await;
     let last = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
     assert_eq!(last.names, None, "after another reconcile");
+}
+
+/// Hints about another companion neither postpone an attempt nor take it back.
+#[tokio::test(start_paused = true)]
+async fn plan_for_a_companion_that_is_not_observed_stays_the_same() {
+    let (node, last) = observed().await.unwrap();
+    Fault::UnitRefused.apply(&node.host, &indexer());
+    node.host.edit_unit(&indexer().name);
+    let mut last = node.reconciler.reconcile_again(last, about("indexer")).await.unwrap();
+    last = node.reconciler.reconcile_again(last, Hint::NONE).await.unwrap();
+    let blocked = last.plan.blocked.clone();
+    assert!(blocked.iter().any(|blocked| blocked.retry_at.is_some()), "{blocked:?}");
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        last = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
+        assert_eq!(last.names, names(&["viewer"]));
+        assert_eq!(last.plan.blocked, blocked);
+        assert_eq!(last.plan.recovered, []);
+    }
+    let retry_at = blocked.iter().filter_map(|blocked| blocked.retry_at).min().unwrap();
+    let left = last.plan.requeue_after.unwrap();
+    assert_eq!(last.at.until(retry_at), left);
+}
+
+/// An image is removed only when the units of all companions are known.
+#[tokio::test(start_paused = true)]
+async fn replaced_image_is_removed_when_all_companions_are_observed() {
+    let (node, last) = observed().await.unwrap();
+    node.host.change_context(&context("viewer"));
+    let mut last = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        last = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
+        assert_eq!(node.host.counts().prunes, 0);
+    }
+    node.assert_true();
+    let _all = node.pass().await;
+    assert_eq!(node.host.counts().prunes, 1);
 }
 
 /// The steps for the companion of `name`, in order.

@@ -145,7 +145,7 @@ async fn results_of_units_that_nobody_requests_are_dropped_after_a_while() {
     scripted.tail(&run("abcd", 0)).await.unwrap();
     assert_eq!(scripted.calls().len(), 1, "a call about others drops nothing");
     let long_ago = Instant::now().checked_sub(KEPT).unwrap();
-    scripted.journal.lock().values_mut().for_each(|reading| reading.asked = long_ago);
+    scripted.journal.lock().values_mut().for_each(|reading| reading.requested_at = long_ago);
     assert!(scripted.journal.tails(&BTreeMap::new()).await.is_empty());
     assert!(scripted.journal.lock().is_empty());
     assert_eq!(scripted.calls().len(), 1, "nothing was read");

@@ -45,10 +45,12 @@ pub(super) struct Known {
 }
 
 impl Memory {
-    /// Forgets all states if systemd loaded its units since they were read, or does not say when.
+    /// Uses no state again if systemd loaded its units since they were read, or does not say when. Their processes are
+    /// watched until they are read again.
     pub(super) fn loaded(&mut self, at: Option<u64>) {
         if at.is_none() || self.loaded_at < at {
-            self.states.clear();
+            let now = Instant::now();
+            self.states.values_mut().for_each(|known| known.until = now);
             self.loaded_at = at;
         }
     }

@@ -252,7 +252,7 @@ async fn only_ends_of_jobs_of_observed_units_are_reported_as_changes() {
     assert!(tokio::time::timeout(SOON, manager.changed()).await.is_err(), "nothing happened");
     // Before the call, too: a change between two calls is not lost.
     carried_out("a").await;
-    manager.changed().await;
+    assert_eq!(manager.changed().await, Hint::Companions(names(&["a"])));
     carried_out("b").await;
     assert!(tokio::time::timeout(SOON, manager.changed()).await.is_err(), "not of a companion");
 }
@@ -288,6 +288,7 @@ async fn a_broken_connection_fails_once_and_is_reopened_with_its_subscription() 
     read(manager.observe(&names(&["a"])).await);
     assert_eq!(fake.count("Subscribe"), 2);
     assert_eq!(fake.world().connections, 2);
+    assert_eq!(manager.changed().await, Hint::All, "signals may have been lost");
 }
 
 #[tokio::test]

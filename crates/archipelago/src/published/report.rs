@@ -1,7 +1,7 @@
 //! Making a status report of a reconcile: what a reconciler does not know of the wall clock and of what it
 //! reported before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use companion_core::model::Monotonic;
@@ -98,7 +98,8 @@ impl Reported {
         &mut self,
         companions: &'c [CompanionStatus],
     ) -> Vec<(&'c CompanionStatus, Option<Duration>)> {
-        let is_known = |name: &CompanionName| companions.iter().any(|status| status.name == *name);
+        let known: BTreeSet<_> = companions.iter().map(|status| &status.name).collect();
+        let is_known = |name: &CompanionName| known.contains(name);
         self.health.retain(|name, _| is_known(name));
         self.outages.retain(is_known);
         let changed = companions.iter().filter_map(|status| {

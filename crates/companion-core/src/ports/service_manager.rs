@@ -69,7 +69,7 @@ pub trait ServiceManager: Send + Sync {
     /// Reads the last log lines of the run of each state in `ended`; returns an entry for every name. A host
     /// without logs returns empty ones.
     ///
-    /// It is called only for services whose last run [failed](ServiceState::has_failed), in every reconcile; an
+    /// It is called only for services whose last run [failed](ServiceState::has_failed), whenever they are observed; an
     /// adapter may cache the log per run.
     ///
     /// An entry is `Unavailable` if the log cannot be read on this host, `Denied` when permission is denied,

@@ -66,8 +66,10 @@ pub trait UnitStore: Send + Sync {
     /// from the file system. The rejection of one unit does not affect others.
     async fn write(&self, unit: &UnitSpec) -> PortResult<()>;
 
-    /// Announces that `units` will be written next, one by one, so that the host's validator can check them together. It
-    /// changes nothing, and a rejection is returned by the [`write`](Self::write) of its unit.
+    /// Validates `units`, which will be written next one by one, together. It changes nothing and reports nothing: each
+    /// [`write`](Self::write) validates its unit unless the last call accepted it. An acceptance is used once, and soon.
+    ///
+    /// The default does nothing; a store that wraps another one forwards the call.
     async fn prepare(&self, _units: &[UnitSpec]) {}
 
     /// Removes the unit of `name`, if it exists and is managed.

@@ -17,6 +17,7 @@ use crate::memory::{Memory, TaskKey};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::service::Verb;
+use crate::model::unit::UnitSpec;
 use crate::plan::{Action, CompanionStep, Condition, Step};
 use crate::ports::{Host, PortError, PortResult, Problem};
 
@@ -33,6 +34,8 @@ pub struct Executor {
     load_failed: bool,
     /// The work already counted in this plan.
     begun: BTreeSet<TaskKey>,
+    /// Whether the units to write were announced.
+    prepared: bool,
 }
 
 /// The progress of one [`Executor::step`] call.
@@ -70,6 +73,7 @@ impl Executor {
             stopped: BTreeSet::new(),
             load_failed: false,
             begun: BTreeSet::new(),
+            prepared: false,
         }
     }
 
@@ -83,12 +87,13 @@ impl Executor {
         self.ready
     }
 
-    /// Makes at most one port call; `None` when no step remains.
+    /// Makes at most one port call that changes something; `None` when no step remains.
     pub async fn step(
         &mut self,
         memory: &mut Memory,
         context: &mut Context<'_>,
     ) -> Option<Advance> {
+        self.prepare(context.host, context.limits).await;
         let mut step = self.steps.pop_front()?;
         if let Step::Load(load) = &mut step {
             // There is nothing to load for a companion whose unit file could not be changed.
@@ -119,6 +124,23 @@ impl Executor {
         }
         context.events.on_event(&Event::StepEnded(&step, &outcome));
         Some(Advance::Taken { outcome, task })
+    }
+
+    /// Before the first of several writes, has the host validate their units together.
+    async fn prepare(&mut self, host: &Host, limits: &Limits) {
+        let unit = |step: &Step| match step.action() {
+            Some(Action::WriteUnit(unit)) => Some((**unit).clone()),
+            _ => None,
+        };
+        if self.prepared || self.steps.front().and_then(unit).is_none() {
+            return;
+        }
+        self.prepared = true;
+        let units: Vec<UnitSpec> = self.steps.iter().filter_map(unit).collect();
+        if units.len() > 1 {
+            // A unit that was not validated here is validated when it is written.
+            let _ = tokio::time::timeout(limits.act, host.units.prepare(&units)).await;
+        }
     }
 
     fn failed(&mut self, step: &Step, error: &PortError, memory: &mut Memory) -> Outcome {

@@ -27,19 +27,16 @@ pub(super) async fn observe(
     ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
 }
 
-/// Reads the inputs of the planner for `names`, which are desired; the others stay as they were `before`.
-pub(super) async fn observe_again(
+/// Reads the inputs of the planner for the companions of `desired`, and for no others.
+pub(super) async fn observe_only(
     host: &Host,
     desired: &DesiredState,
     history: &History,
     limits: &Limits,
-    (mut before, names): (ObservedState, &BTreeSet<CompanionName>),
 ) -> ObservedState {
-    let desired = desired.restricted_to(names);
     let no_other = async { Ok(BTreeSet::new()) };
-    let (companions, _no_error) = companions(host, &desired, history, limits, no_other).await;
-    before.companions.extend(companions);
-    ObservedState { history: history.clone(), ..before }
+    let (companions, listing_error) = companions(host, desired, history, limits, no_other).await;
+    ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
 }
 
 /// Reads each companion that is desired or that `list` returns; returns also the error of `list`.

@@ -8,10 +8,9 @@
 //! 3. [`observe_and_plan`] reads the host and plans, or [`observe_again_and_plan`] reads only what may have changed since
 //!    the last reconcile; [`Memory::learn`] updates the memory. [`Reconcile::restrict_to`] limits the execution to the
 //!    requested companions.
-//! 4. [`prepare`] announces the units that the plan writes.
-//! 5. [`Executor`] executes the plan: [`Executor::step`] makes at most one port call each time, and returns the
+//! 4. [`Executor`] executes the plan: [`Executor::step`] makes at most one port call each time, and returns the
 //!    [`Task`]s that continue.
-//! 6. [`Task::step`] does the same for a task.
+//! 5. [`Task::step`] does the same for a task.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +18,7 @@ use std::fmt;
 use tracing::{debug, warn};
 
 pub use super::execute::{Advance, Executor};
-use super::observe::{observe, observe_again};
+use super::observe::{observe, observe_only};
 pub use super::tasks::{Stage, Task};
 use super::{Event, EventSink, Execution, Limits, Reconcile};
 use crate::check::check;
@@ -27,9 +26,6 @@ use crate::memory::{Ended, Memory};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
-use crate::model::observed::ObservedState;
-use crate::model::unit::UnitSpec;
-use crate::plan::{Action, Step};
 use crate::planner::plan;
 use crate::ports::Host;
 
@@ -65,31 +61,11 @@ pub async fn observe_and_plan(
     host: &Host,
     limits: &Limits,
 ) -> Reconcile {
+    let at = memory.now;
     let observed = observe(host, &desired, &memory.history, limits).await;
     if let Some(error) = &observed.listing_error {
         warn!("failed to list managed units: {error}");
     }
-    planned(memory, desired, observed)
-}
-
-/// Observes `names`, which are desired, and plans with the others as they were observed `before`. It changes nothing. The
-/// result is [restricted](Reconcile::restrict_to) to `names`.
-///
-/// [`Reconcile::to_observe_again`] returns the names that a reconcile may be limited to.
-pub async fn observe_again_and_plan(
-    memory: &Memory,
-    desired: DesiredState,
-    (before, names): (ObservedState, BTreeSet<CompanionName>),
-    host: &Host,
-    limits: &Limits,
-) -> Reconcile {
-    let observed = observe_again(host, &desired, &memory.history, limits, (before, &names)).await;
-    let reconcile = planned(memory, desired, observed);
-    Reconcile { names: Some(names), ..reconcile }
-}
-
-fn planned(memory: &Memory, desired: DesiredState, observed: ObservedState) -> Reconcile {
-    let at = memory.now;
     let plan = plan(&desired, &observed, at);
     debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
     let violations = check(&plan, &desired, &observed);
@@ -97,16 +73,18 @@ fn planned(memory: &Memory, desired: DesiredState, observed: ObservedState) -> R
     Reconcile { desired, observed, plan, violations, names: None, execution, at }
 }
 
-/// Lets the host check the units that `reconcile` writes together, if there are several.
-pub async fn prepare(reconcile: &Reconcile, host: &Host, limits: &Limits) {
-    let steps = reconcile.steps();
-    let unit = |step: &Step| match step.action() {
-        Some(Action::WriteUnit(unit)) => Some((**unit).clone()),
-        _ => None,
-    };
-    let units: Vec<UnitSpec> = steps.iter().filter_map(unit).collect();
-    if units.len() > 1 {
-        // A unit that was not prepared is checked when it is written.
-        let _ = tokio::time::timeout(limits.act, host.units.prepare(&units)).await;
-    }
+/// Observes and plans only `names`, which the reconcile `last` [says](Reconcile::to_observe_again); the others stay as in
+/// `last`. It changes nothing.
+pub async fn observe_again_and_plan(
+    memory: &Memory,
+    last: Reconcile,
+    names: &BTreeSet<CompanionName>,
+    host: &Host,
+    limits: &Limits,
+) -> Reconcile {
+    let desired = last.desired.restricted_to(names);
+    let observed = observe_only(host, &desired, &memory.history, limits).await;
+    let reconcile = last.again(observed, memory.now);
+    debug!(companions = names.len(), steps = reconcile.plan.steps.len(), "planned again");
+    reconcile
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::RestartPolicy;
 use companion_core::model::service::{ServiceState, Verb};
-use companion_core::ports::ServiceManager;
+use companion_core::ports::{Hint, ServiceManager};
 use tokio::time::timeout;
 
 use super::{World, load, run, state_of, stop};
@@ -100,5 +100,12 @@ pub(super) async fn a_change_while_nobody_waits_is_reported_to_the_next_call(wor
     quiet(&*services).await;
     stop(world, &unit.name).await;
     let woken = timeout(SOON, services.changed()).await;
-    assert!(woken.is_ok(), "a stop while nobody waited was not reported to the next call");
+    let Ok(hint) = woken else {
+        panic!("a stop while nobody waited was not reported to the next call");
+    };
+    let concerns = match &hint {
+        Hint::All => true,
+        Hint::Companions(names) => names.contains(&unit.name),
+    };
+    assert!(concerns, "a stop of `{}` was reported as {hint:?}", unit.name);
 }

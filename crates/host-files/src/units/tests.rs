@@ -298,3 +298,12 @@ async fn a_search_path_that_does_not_respond_makes_no_unit_unknown() {
     drop(responds_again);
     assert_eq!(found.state, current(&unit()));
 }
+
+#[tokio::test]
+async fn changed_unit_is_reported_by_its_name() {
+    let place = Place::new();
+    place.store.write(&unit()).await.unwrap();
+    assert_eq!(place.store.changed().await, Hint::All, "watched for the first time");
+    fs::remove_file(place.store.path().join("web.json")).unwrap();
+    assert_eq!(place.store.changed().await, Hint::Companions([unit().name].into()));
+}

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::BuildSource;
@@ -14,9 +14,11 @@ use crate::lock;
 use crate::reader::Reader;
 use crate::text::shown;
 
-/// Maximum number of cached contexts: one for each companion of the largest catalog. At the limit, all are dropped whose
-/// read does not hang.
+/// Maximum number of cached contexts, including unused ones whose read hangs: one for each companion of the largest catalog.
 const SLOT_LIMIT: usize = 4096;
+
+/// How long an unrequested context is kept: a call may be for a few companions only. Longer than any resync interval.
+const KEPT: Duration = Duration::from_secs(3600);
 
 /// Candidate directories in order, which identify a context apart from build arguments.
 type Candidates = Vec<AbsolutePath>;
@@ -27,7 +29,7 @@ pub(super) type FoundContext = Result<Option<Context>, Arc<ContextError>>;
 /// The build contexts of a host, with cached file digests.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts {
-    slots: Mutex<BTreeMap<Candidates, Arc<Slot>>>,
+    slots: Mutex<BTreeMap<Candidates, (Arc<Slot>, Instant)>>,
 }
 
 #[derive(Debug, Default)]
@@ -95,17 +97,17 @@ impl Contexts {
     }
 
     fn slot(&self, candidates: &Candidates) -> Option<Arc<Slot>> {
-        let mut slots = lock(&self.slots);
-        if let Some(slot) = slots.get(candidates) {
+        let (mut slots, now) = (lock(&self.slots), Instant::now());
+        if let Some((slot, requested_at)) = slots.get_mut(candidates) {
+            *requested_at = now;
             return Some(Arc::clone(slot));
         }
-        if slots.len() >= SLOT_LIMIT {
-            slots.retain(|_, slot| slot.reader.is_running());
-        }
+        slots.retain(|_, (slot, at)| now.duration_since(*at) < KEPT || slot.reader.is_running());
         if slots.len() >= SLOT_LIMIT {
             return None;
         }
-        Some(Arc::clone(slots.entry(candidates.clone()).or_default()))
+        let new = (Arc::default(), now);
+        Some(Arc::clone(&slots.entry(candidates.clone()).or_insert(new).0))
     }
 }
 

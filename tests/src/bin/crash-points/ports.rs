@@ -91,6 +91,10 @@ impl UnitStore for Points<dyn UnitStore> {
         passing("units.write", unit.name.as_str(), self.0.write(unit)).await
     }
 
+    async fn prepare(&self, units: &[UnitSpec]) {
+        self.0.prepare(units).await;
+    }
+
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         passing("units.remove", name.as_str(), self.0.remove(name)).await
     }

@@ -167,6 +167,12 @@ impl Fake {
         server.emit_signal(to_all, path, interface, "PropertiesChanged", &body).await.unwrap();
     }
 
+    /// Announces that all units are loaded again.
+    pub(super) async fn announce_reload(&self) {
+        let server = self.world().server.clone().unwrap();
+        announce_reloading(&server, true).await;
+    }
+
     pub(super) fn manager(&self) -> SystemdManager {
         let limits = Limits { poll: Duration::from_millis(5), ..Limits::default() };
         self.manager_with(limits, KernelFiles::default())
@@ -332,6 +338,7 @@ impl Answering {
             world.reloading += 1;
             world.reloads_at_once = world.reloads_at_once.max(world.reloading);
         }
+        self.announce_reloading(true).await;
         // Leaves time for a second one to arrive.
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -341,7 +348,12 @@ impl Answering {
             world.reloading -= 1;
             world.reloads += 1;
         }
+        self.announce_reloading(false).await;
         self.reply(&()).await;
+    }
+
+    async fn announce_reloading(&self, is_active: bool) {
+        announce_reloading(&self.server, is_active).await;
     }
 
     async fn properties(&self) {
@@ -393,4 +405,9 @@ fn unit_path(name: &str) -> OwnedObjectPath {
         })
         .collect();
     ObjectPath::try_from(format!("/org/freedesktop/systemd1/unit/{escaped}")).unwrap().into()
+}
+
+async fn announce_reloading(server: &Connection, is_active: bool) {
+    let (to_all, path) = (None::<&str>, "/org/freedesktop/systemd1");
+    server.emit_signal(to_all, path, MANAGER, "Reloading", &(is_active,)).await.unwrap();
 }

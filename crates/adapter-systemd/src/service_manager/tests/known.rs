@@ -104,9 +104,10 @@ async fn container_that_freezes_is_seen_in_a_known_service_and_wakes() {
             tokio::task::yield_now().await;
             freeze(place.path(), "a", 1);
         };
-        tokio::join!(manager.changed(), frozen);
+        tokio::join!(manager.changed(), frozen).0
     };
-    tokio::time::timeout(Duration::from_secs(10), woken).await.unwrap();
+    let hint = tokio::time::timeout(Duration::from_secs(10), woken).await.unwrap();
+    assert_eq!(hint, Hint::Companions(names(&["a"])));
     let states = read(manager.observe(&names(&["a", "b"])).await);
     assert!(states[&name("a")].frozen);
 }
@@ -120,5 +121,38 @@ async fn changed_unit_wakes_and_another_one_does_not() {
     let waited = tokio::time::timeout(Duration::from_millis(100), manager.changed()).await;
     assert!(waited.is_err(), "a unit that is not observed wakes nobody");
     fake.announce_change("a.service").await;
-    tokio::time::timeout(Duration::from_secs(10), manager.changed()).await.unwrap();
+    let woken = tokio::time::timeout(Duration::from_secs(10), manager.changed()).await;
+    assert_eq!(woken.unwrap(), Hint::Companions(names(&["a"])));
+}
+
+/// The services that were not read since the reload keep their watch.
+#[tokio::test]
+async fn container_that_freezes_after_a_reload_wakes_also_if_it_was_not_read_again() {
+    let place = tempfile::tempdir().unwrap();
+    let (fake, manager) = two(place.path());
+    freeze(place.path(), "b", 0);
+    read(manager.observe(&names(&["a", "b"])).await);
+    manager.changed().await;
+    fake.world().reloads += 1;
+    read(manager.observe(&names(&["a"])).await);
+    let frozen = async {
+        tokio::task::yield_now().await;
+        freeze(place.path(), "b", 1);
+    };
+    let woken = async { tokio::join!(manager.changed(), frozen).0 };
+    let hint = tokio::time::timeout(Duration::from_secs(10), woken).await.unwrap();
+    assert_eq!(hint, Hint::Companions(names(&["b"])));
+}
+
+#[tokio::test]
+async fn reload_by_another_program_is_reported_and_an_own_one_is_not() {
+    let place = tempfile::tempdir().unwrap();
+    let (fake, manager) = two(place.path());
+    read(manager.observe(&names(&["a", "b"])).await);
+    manager.reload().await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(100), manager.changed()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    fake.announce_reload().await;
+    let woken = tokio::time::timeout(Duration::from_secs(10), manager.changed()).await;
+    assert_eq!(woken.unwrap(), Hint::All);
 }

@@ -72,19 +72,18 @@ async fn a_shared_context_is_read_once_for_all_build_arguments() {
 }
 
 #[tokio::test]
-async fn at_the_limit_contexts_are_dropped_unless_their_read_hangs() {
-    let directories = [directory(), directory(), directory()];
+async fn unrequested_contexts_are_dropped_after_a_while_unless_their_read_hangs() {
+    let directories = [directory(), directory(), directory(), directory()];
     let builds = directories.each_ref().map(|directory| build(directory.path()));
     let contexts = Contexts::default();
-    contexts.find_all(&[Some(&builds[0]), Some(&builds[1])], LONG).await;
+    contexts.find_all(&[Some(&builds[0]), Some(&builds[1]), Some(&builds[2])], LONG).await;
     let _hanging = hang(&contexts, &builds[0]).await;
-    let path = |n: usize| AbsolutePath::new(format!("/nowhere/{n}")).unwrap();
-    let others = (2..SLOT_LIMIT).map(|n| (vec![path(n)], Arc::default()));
-    contexts.slots.lock().unwrap().extend(others);
+    let long_ago = Instant::now().checked_sub(KEPT).unwrap();
+    contexts.slots.lock().unwrap().values_mut().for_each(|(_, at)| *at = long_ago);
+    contexts.find_all(&[Some(&builds[1])], LONG).await;
+    contexts.find_all(&[Some(&builds[3])], LONG).await;
     let kept = |build: &BuildSource| contexts.slots.lock().unwrap().contains_key(&build.contexts);
-    assert_eq!(builds.each_ref().map(kept), [true, true, false]);
-    assert!(contexts.find_all(&[Some(&builds[2])], LONG).await[0].is_ok());
-    assert_eq!(builds.each_ref().map(kept), [true, false, true]);
+    assert_eq!(builds.each_ref().map(kept), [true, true, false, true]);
 }
 
 #[tokio::test]
