@@ -3,7 +3,7 @@
 //! The listing is refreshed only if the store's index changed, so observing a converged host starts no process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ pub type PodmanImages = Images<Podman>;
 impl ImageEngine for Podman {
     async fn list(&self) -> EngineResult<Arc<Listing>> {
         Ok(self.listing().await?)
+    }
+
+    fn watched_files(&self) -> Vec<PathBuf> {
+        self.known_index().into_iter().collect()
     }
 
     async fn platforms(

@@ -177,6 +177,11 @@ impl StoreIndex {
         })
     }
 
+    /// Returns the path of the list of images.
+    pub(crate) fn list_of_images(&self) -> &Path {
+        &self.images
+    }
+
     /// Returns whether this is the index of the store with the images `ids`.
     ///
     /// With a separate or additional image store, the graph root's own index never changes; the right index names every

@@ -115,6 +115,7 @@ impl Host {
             hint = self.units.changed() => hint,
             hint = self.services.changed() => hint,
             hint = self.hooks.changed() => hint,
+            hint = self.images.changed() => hint,
         }
     }
 }

@@ -71,6 +71,12 @@ impl Place {
         Some(Self { by_kernel: true, ..Self::file(path)? })
     }
 
+    /// All names in `directory`.
+    pub fn directory(directory: impl Into<PathBuf>) -> Self {
+        let names = Names::StartingWith(OsString::new());
+        Self { directory: directory.into(), names, by_kernel: false }
+    }
+
     /// All names in `directory` with this extension, given without a dot.
     pub fn with_extension(directory: impl Into<PathBuf>, extension: &'static str) -> Self {
         Self { directory: directory.into(), names: Names::Extension(extension), by_kernel: false }

@@ -42,6 +42,9 @@ pub const ENTRY_LIMIT: usize = 10_000;
 /// Maximum total size of a context's files: 256 MiB.
 pub const BYTE_LIMIT: u64 = 256 * 1024 * 1024;
 
+/// How many directories of a context are watched for changes; a change in another one is found by the resync.
+const WATCHED_LIMIT: usize = 64;
+
 /// How long a file must be unchanged before its digest is cached: two changes within one tick of the file system's
 /// clock leave the same identity, and the coarsest ticks are 2 s (FAT).
 const SETTLE: Duration = Duration::from_secs(2);
@@ -144,12 +147,14 @@ struct Tree {
     file: &'static str,
     /// The digest of everything in the directory.
     hash: Sha256,
+    /// The directories below it.
+    below: Vec<PathBuf>,
 }
 
 impl Tree {
     /// Returns the context with these build arguments.
     fn with_arguments(&self, arguments: &BTreeMap<String, String>) -> Context {
-        let Self { directory, file, mut hash } = self.clone();
+        let Self { directory, file, mut hash, below: _ } = self.clone();
         frame(&mut hash, b"arguments");
         for (name, value) in arguments {
             frame(&mut hash, name.as_bytes());
@@ -177,7 +182,8 @@ fn find(candidates: &[AbsolutePath], digests: &mut Digests) -> Result<Option<Tre
                     .map_err(|source| ContextError::Path { path: file_path, source })?;
                 let mut budget = Budget::of(directory);
                 let hash = digest(&mut budget, digests)?;
-                return Ok(Some(Tree { directory: directory.to_owned(), file, hash }));
+                let below = digests.below.clone();
+                return Ok(Some(Tree { directory: directory.to_owned(), file, hash, below }));
             }
         }
     }
@@ -206,6 +212,7 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
     let mut hash = Sha256::new();
     // The digests of removed files are dropped.
     let known = mem::take(&mut digests.known);
+    digests.below.clear();
     let root = fs::metadata(budget.root).map_err(unreadable(budget.root))?;
     refuse_untrusted(budget.root, &root)?;
     for (path, data) in walk(budget)? {
@@ -215,6 +222,9 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
         let mode = data.permissions().mode() & 0o7777;
         if data.is_dir() {
             frame(&mut hash, format!("directory {mode:o}").as_bytes());
+            if digests.below.len() < WATCHED_LIMIT {
+                digests.below.push(path);
+            }
         } else if data.is_symlink() {
             let target = fs::read_link(&path).map_err(unreadable(&path))?;
             let depth = relative.components().count().saturating_sub(1);
@@ -238,11 +248,13 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
 struct Digests {
     known: BTreeMap<FileIdentity, [u8; 32]>,
     settle: Duration,
+    /// The directories below the context, at most [`WATCHED_LIMIT`].
+    below: Vec<PathBuf>,
 }
 
 impl Default for Digests {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), settle: SETTLE }
+        Self { known: BTreeMap::new(), settle: SETTLE, below: Vec::new() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ pub trait ImageEngine: Send + Sync {
     ///
     /// The answer may be an earlier one if the engine knows that nothing has changed since.
     async fn list(&self) -> EngineResult<Arc<Listing>>;
+
+    /// Returns files that change whenever an image does, as far as the engine knows any.
+    fn watched_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Reads the platform of each of `images`; returns an entry for every ID.
     async fn platforms(

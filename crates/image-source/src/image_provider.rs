@@ -13,7 +13,8 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{
     ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
 };
-use companion_core::ports::{ImageProvider, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{Hint, ImageProvider, PortError, PortErrorKind, PortResult};
+use host_files::watch::{Place, Watch};
 
 use crate::context::{Context, ContextError, Contexts};
 use crate::engine::{EngineError, EngineResult, ImageEngine};
@@ -128,6 +129,7 @@ pub struct Images<E> {
     platforms: Mutex<Platforms>,
     /// The listed images that survive a power loss.
     durable: Durable,
+    watch: Watch,
     /// Per-image locks: two companions with the same image cause one build.
     locks: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -195,6 +197,7 @@ impl<E: ImageEngine + 'static> Images<E> {
             records: None,
             platforms: Mutex::default(),
             durable: Durable::default(),
+            watch: Watch::default(),
             locks: Mutex::default(),
         }
     }
@@ -362,6 +365,15 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
         kept.map_err(|error| {
             PortError::new(error.kind(), "failed to keep archives of images").with_source(error)
         })
+    }
+
+    /// Companions may share images and contexts.
+    async fn changed(&self) -> Hint {
+        let contexts = self.contexts.directories().into_iter().map(Place::directory);
+        let files = self.engine.watched_files();
+        let files = files.iter().filter_map(|file| Place::file(file));
+        let _files = self.watch.changed(contexts.chain(files).collect()).await;
+        Hint::All
     }
 
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {

@@ -95,6 +95,11 @@ impl Podman {
         store.as_ref()?.1.temporary().map(Path::to_owned)
     }
 
+    /// Returns the list of images of the store that was read last.
+    pub(crate) fn known_index(&self) -> Option<PathBuf> {
+        Some(lock(&self.facts.store).as_ref()?.1.list_of_images().to_owned())
+    }
+
     /// Reads files of the store.
     pub(super) async fn read_store<T: Send + 'static>(
         &self,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::PortResult;
+use super::{Hint, PortResult};
 use crate::model::companion::CompanionName;
 use crate::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 
@@ -67,4 +67,10 @@ pub trait ImageProvider: Send + Sync {
     /// # Errors
     /// As for every call.
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()>;
+
+    /// Waits until an image or a build context may have changed, as
+    /// [`ServiceManager::changed`](super::ServiceManager::changed) does.
+    async fn changed(&self) -> Hint {
+        std::future::pending().await
+    }
 }

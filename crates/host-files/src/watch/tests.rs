@@ -55,6 +55,14 @@ fn a_file_whose_name_starts_so_is_reported() {
 }
 
 #[test]
+fn any_file_of_a_directory_is_reported() {
+    let context = |at: &Path| vec![Place::directory(at.join("units"))];
+    assert!(reports(context, |at| fs::write(at.join("units/old.container"), "y").unwrap()));
+    assert!(reports(context, |at| fs::create_dir(at.join("units/new")).unwrap()));
+    assert!(!reports(context, |at| fs::write(at.join("cookie"), "y").unwrap()));
+}
+
+#[test]
 fn a_change_of_mode_is_reported() {
     let opened = |at: &Path| {
         fs::set_permissions(at.join("cookie"), fs::Permissions::from_mode(0o640)).unwrap();

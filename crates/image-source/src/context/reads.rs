@@ -2,6 +2,7 @@
 //! companion.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct Contexts {
 struct Slot {
     reader: Reader,
     digests: Arc<Mutex<Digests>>,
+    /// The directories below the context that was found last.
+    below: Mutex<Vec<PathBuf>>,
 }
 
 impl Slot {
@@ -50,7 +53,11 @@ impl Slot {
             let mut digests = lock(&digests);
             find(&candidates, &mut digests)
         };
-        self.reader.read(limit, work).await.unwrap_or(Err(silent)).map_err(Arc::new)
+        let found = self.reader.read(limit, work).await.unwrap_or(Err(silent)).map_err(Arc::new);
+        if let Ok(Some(tree)) = &found {
+            lock(&self.below).clone_from(&tree.below);
+        }
+        found
     }
 }
 
@@ -94,6 +101,16 @@ impl Contexts {
             None => Ok(None),
         };
         builds.iter().map(|build| build.map_or(Ok(None), context)).collect()
+    }
+
+    /// Returns the directories in which a change may change a context that was requested.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        let slots = lock(&self.slots);
+        let each = slots.iter().flat_map(|(candidates, (slot, _))| {
+            let roots = candidates.iter().map(|path| path.as_path().to_owned());
+            roots.chain(lock(&slot.below).clone())
+        });
+        each.collect()
     }
 
     fn slot(&self, candidates: &Candidates) -> Option<Arc<Slot>> {

@@ -162,6 +162,10 @@ impl ImageProvider for Points<dyn ImageProvider> {
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {
         passing("images.prune", "", self.0.prune(dangling)).await
     }
+
+    async fn changed(&self) -> Hint {
+        self.0.changed().await
+    }
 }
 
 #[async_trait]

@@ -87,6 +87,20 @@ async fn unrequested_contexts_are_dropped_after_a_while_unless_their_read_hangs(
 }
 
 #[tokio::test]
+async fn each_directory_of_a_context_is_watched() {
+    let directory = directory();
+    let below = directory.path().join("conf/more");
+    fs::create_dir_all(&below).unwrap();
+    let source = build(directory.path());
+    let contexts = Contexts::default();
+    assert!(contexts.find_all(&[Some(&source)], LONG).await[0].is_ok());
+    let mut found = contexts.directories();
+    found.sort();
+    let root = directory.path();
+    assert_eq!(found, [root.to_owned(), root.join("conf"), below]);
+}
+
+#[tokio::test]
 async fn companions_with_a_shared_context_share_its_error() {
     let directory = directory();
     std::os::unix::fs::symlink("/etc", directory.path().join("link")).unwrap();
