@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
     /// The input is invalid.
     Invalid = 2,
     /// A prerequisite is missing.
-    Lacking = 3,
+    Missing = 3,
 }
 
 impl Verdict {
@@ -61,7 +61,7 @@ impl CommandError {
 
     /// Creates an error for a missing prerequisite.
     pub fn host(message: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Lacking, ..Self::failure(message) }
+        Self { verdict: Verdict::Missing, ..Self::failure(message) }
     }
 
     /// Adds a hint.
@@ -93,9 +93,12 @@ impl fmt::Display for CommandError {
     }
 }
 
+/// The hint of a missing prerequisite.
+const LISTS_MISSING: &str = "`companion doctor` lists the missing prerequisites";
+
 fn verdict_of(kind: PortErrorKind) -> Verdict {
     match kind {
-        PortErrorKind::Unavailable | PortErrorKind::Denied => Verdict::Lacking,
+        PortErrorKind::Unavailable | PortErrorKind::Denied => Verdict::Missing,
         PortErrorKind::Transient
         | PortErrorKind::NotFound
         | PortErrorKind::Conflict
@@ -120,18 +123,16 @@ impl From<HostError> for CommandError {
     fn from(error: HostError) -> Self {
         let verdict = match &error {
             HostError::ServiceManager { source, .. } => verdict_of(source.kind()),
-            _ => Verdict::Lacking,
+            _ => Verdict::Missing,
         };
         let is_user_bus = matches!(&error, HostError::ServiceManager { manager, .. }
             if manager.contains("user"));
         let error = Self { verdict, ..Self::failure(chain(&error)) };
         match (verdict, is_user_bus) {
-            (Verdict::Lacking, true) => error.hinted(
+            (Verdict::Missing, true) => error.hinted(
                 "loginctl enable-linger, or log in; `companion doctor` lists what is missing",
             ),
-            (Verdict::Lacking, false) => {
-                error.hinted("`companion doctor` lists the missing prerequisites")
-            }
+            (Verdict::Missing, false) => error.hinted(LISTS_MISSING),
             _ => error,
         }
     }
@@ -139,7 +140,11 @@ impl From<HostError> for CommandError {
 
 impl From<PortError> for CommandError {
     fn from(error: PortError) -> Self {
-        Self { verdict: verdict_of(error.kind()), ..Self::failure(chain(&error)) }
+        let converted = Self { verdict: verdict_of(error.kind()), ..Self::failure(chain(&error)) };
+        match error.kind() {
+            PortErrorKind::Unavailable => converted.hinted(LISTS_MISSING),
+            _ => converted,
+        }
     }
 }
 
@@ -154,8 +159,18 @@ impl From<CompanionsError> for CommandError {
         let message = chain(&error);
         match error {
             CompanionsError::Record(cause) => {
-                Self { verdict: verdict_of(cause.kind()), ..Self::failure(message) }
-                    .hinted("`companion doctor` checks the state directory, and prints what fixes it")
+                let kind = cause.kind();
+                let error = Self { verdict: verdict_of(kind), ..Self::failure(message) };
+                let has_a_fix = matches!(
+                    kind,
+                    PortErrorKind::Invalid | PortErrorKind::Denied | PortErrorKind::Conflict
+                );
+                match has_a_fix {
+                    true => error.hinted(
+                        "`companion doctor`, with the same `--state-dir` if given, prints the fix",
+                    ),
+                    false => error,
+                }
             }
             CompanionsError::Status(cause) => {
                 Self { verdict: verdict_of(cause.kind()), ..Self::failure(message) }
@@ -187,5 +202,21 @@ mod tests {
         assert_eq!(of_port(PortErrorKind::Transient), 1);
         assert_eq!(of_port(PortErrorKind::Conflict), 1);
         assert_eq!(status(CatalogError::TooMany.into()), 2);
+    }
+
+    #[test]
+    fn hint_at_doctor_is_given_where_doctor_has_a_fix() {
+        let has_hint = |error: CommandError| !error.hints().is_empty();
+        for (kind, of_port, of_record) in [
+            (PortErrorKind::Unavailable, true, false),
+            (PortErrorKind::Denied, false, true),
+            (PortErrorKind::Conflict, false, true),
+            (PortErrorKind::Invalid, false, true),
+            (PortErrorKind::Transient, false, false),
+        ] {
+            assert_eq!(has_hint(PortError::new(kind, "x").into()), of_port, "{kind:?}");
+            let record = CompanionsError::Record(PortError::new(kind, "x"));
+            assert_eq!(has_hint(record.into()), of_record, "{kind:?}");
+        }
     }
 }

@@ -14,13 +14,15 @@ use archipelago_companions::{Catalog, RecordStore};
 use async_trait::async_trait;
 use companion_cli::{CommandBackend, CommandError, Finding, run};
 use companion_core::model::image::ImageSource;
-use companion_core::ports::{Host, PortResult};
+use companion_core::ports::{Host, PortError, PortErrorKind, PortResult};
 
 /// The fake host, by the name `own`.
 #[derive(Clone)]
 struct Own {
     host: FakeHost,
     state: PathBuf,
+    /// The error of each removal of images.
+    fails_to_remove_images: Option<PortErrorKind>,
 }
 
 #[async_trait]
@@ -43,7 +45,10 @@ impl Backend for Own {
     }
 
     async fn remove_images(&self, sources: &[ImageSource]) -> PortResult<usize> {
-        Ok(sources.len())
+        match self.fails_to_remove_images {
+            None => Ok(sources.len()),
+            Some(kind) => Err(PortError::new(kind, "no engine")),
+        }
     }
 
     async fn sweep(&self, _store: &RecordStore) -> PortResult<usize> {
@@ -76,10 +81,16 @@ fn program(own: &Own, arguments: &[&str]) -> ExitCode {
     run(line, vec![Arc::new(own.clone())])
 }
 
+/// A host with its state in `place`.
+fn own(place: &tempfile::TempDir) -> Own {
+    let (host, state) = (FakeHost::default(), place.path().join("state"));
+    Own { host, state, fails_to_remove_images: None }
+}
+
 /// A host with the context of lnd's page, and the directory of its state.
 fn with_a_context() -> (Own, tempfile::TempDir) {
     let place = tempfile::tempdir().unwrap();
-    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
+    let own = own(&place);
     // The commands run in real time.
     own.host.change(|world, _now| world.delays.build = Duration::ZERO);
     let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
@@ -115,6 +126,17 @@ fn uninstall_removes_companions_and_state_and_can_be_repeated() {
 }
 
 #[test]
+fn missing_engine_at_the_removal_of_images_is_a_missing_prerequisite() {
+    let (mut own, _place) = with_a_context();
+    assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS);
+    own.fails_to_remove_images = Some(PortErrorKind::Unavailable);
+    assert_eq!(program(&own, &["remove", "lnd", "--images"]), ExitCode::from(3));
+    assert_eq!(program(&own, &["uninstall", "--yes"]), ExitCode::from(3));
+    own.fails_to_remove_images = None;
+    assert_eq!(program(&own, &["uninstall", "--yes"]), ExitCode::SUCCESS);
+}
+
+#[test]
 fn companion_whose_record_was_lost_is_removed_with_all() {
     let (own, _place) = with_a_context();
     assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS);
@@ -126,7 +148,7 @@ fn companion_whose_record_was_lost_is_removed_with_all() {
 #[test]
 fn what_an_own_backend_has_not_is_refused_and_doctor_shows_its_findings() {
     let place = tempfile::tempdir().unwrap();
-    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
+    let own = own(&place);
     assert_eq!(program(&own, &["doctor"]), ExitCode::from(3));
     assert_eq!(program(&own, &["setup"]), ExitCode::from(2));
     assert_eq!(program(&own, &["logs", "archy-lnd-ui"]), ExitCode::from(3));

@@ -111,7 +111,7 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
     } else {
         findings.iter().for_each(|finding| finding.print(output));
     }
-    Ok(if ok { Verdict::Done } else { Verdict::Lacking })
+    Ok(if ok { Verdict::Done } else { Verdict::Missing })
 }
 
 /// Runs all checks.

@@ -285,7 +285,7 @@ impl<'o> Report<'o> {
         }
         match self.remaining.iter().any(doctor::Finding::is_error) {
             _ if self.failed => Verdict::NotDone,
-            true => Verdict::Lacking,
+            true => Verdict::Missing,
             false => Verdict::Done,
         }
     }

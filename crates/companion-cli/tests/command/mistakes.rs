@@ -79,7 +79,7 @@ fn a_record_of_a_newer_version_is_answered_with_the_upgrade() {
         1,
         "error: failed to access the desired state: the desired state HOME/state/desired.json is invalid: \
          its version is 99, but this program supports version 2; upgrade companion\n\
-         hint: `companion doctor` checks the state directory, and prints what fixes it\n",
+         hint: `companion doctor`, with the same `--state-dir` if given, prints the fix\n",
     );
 }
 
@@ -95,7 +95,7 @@ fn a_damaged_record_is_kept_and_named() {
         1,
         "error: failed to access the desired state: the desired state HOME/state/desired.json is invalid: \
          damaged at line 1, column 21\n\
-         hint: `companion doctor` checks the state directory, and prints what fixes it\n",
+         hint: `companion doctor`, with the same `--state-dir` if given, prints the fix\n",
     );
     assert_eq!(std::fs::read_to_string(record).unwrap(), "{\"version\": 2, \"apps\"");
 }

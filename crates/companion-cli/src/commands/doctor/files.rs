@@ -7,7 +7,7 @@ use std::sync::Arc;
 use archipelago_companions::{Catalog, RecordStore};
 use companion_core::error_chain::chain;
 use companion_core::model::container::Network;
-use companion_core::ports::{DesiredStore as _, PortError};
+use companion_core::ports::{DesiredStore as _, PortError, PortErrorKind};
 use durable_dir::{Dir, DirError, Trust};
 use serde::Deserialize;
 
@@ -94,15 +94,18 @@ fn ownership_fix(path: &Path) -> String {
 }
 
 fn unusable_record(path: &Path, error: &PortError) -> Finding {
-    let fix = match record_version(path) {
+    let fix = match (error.kind(), record_version(path)) {
         // Moving away a newer version would lose the list of installed apps.
-        Some(version) if version > RecordStore::VERSION => {
+        (PortErrorKind::Invalid, Some(version)) if version > RecordStore::VERSION => {
             format!("upgrade companion: a newer release wrote this file (version {version})")
         }
-        _ => {
+        (PortErrorKind::Invalid, _) => {
             let record = path.join("desired.json");
             format!("mv {0} {0}.bak, then install the apps again", record.display())
         }
+        (PortErrorKind::Denied, _) => ownership_fix(path),
+        (PortErrorKind::Conflict, _) => "move away what is at this path".to_owned(),
+        _ => format!("check the file system of {}, then try again", path.display()),
     };
     Finding::error("record", chain(error), fix)
 }

@@ -1,5 +1,6 @@
 //! Checks the package of this program: whether dpkg or rpm has completed it.
 
+use std::env::consts::ARCH;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(super) async fn finding() -> Option<Finding> {
     {
         return Some(found);
     }
-    let form = "--queryformat=%{VERSION}-%{RELEASE}\n";
+    let form = "--queryformat=%{INSTALLTIME} %{VERSION}-%{RELEASE}\n";
     of_rpm(&ask("rpm", &["--query", form, "companion"]).await?)
 }
 
@@ -53,19 +54,19 @@ fn of_dpkg(text: &str) -> Option<Finding> {
     Some(Finding::error(CHECK, found, fix))
 }
 
-/// Reads the versions that rpm has recorded: an upgrade that did not complete leaves two.
+/// Reads the times and versions that rpm has recorded: an upgrade that did not complete leaves two.
 fn of_rpm(text: &str) -> Option<Finding> {
-    let versions: Vec<_> = text.lines().collect();
-    match versions[..] {
-        [] => None,
-        [version] => Some(Finding::ok(CHECK, format!("companion {version}"))),
-        _ => {
-            let found =
-                format!("rpm did not complete an upgrade: companion {}", versions.join(", "));
-            let fix = "sudo dnf remove --duplicates companion, or rpm --upgrade --replacepkgs the file again";
-            Some(Finding::error(CHECK, found, fix))
-        }
+    let mut recorded: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+    recorded.sort_by_key(|(time, _)| time.parse::<u64>().unwrap_or_default());
+    let (_, last) = recorded.last()?;
+    if recorded.len() == 1 {
+        return Some(Finding::ok(CHECK, format!("companion {last}")));
     }
+    let versions: Vec<_> = recorded.iter().map(|(_, version)| *version).collect();
+    let found = format!("rpm did not complete an upgrade: companion {}", versions.join(", "));
+    // Also completes a downgrade.
+    let fix = format!("sudo rpm --upgrade --oldpackage --replacepkgs companion-{last}.{ARCH}.rpm");
+    Some(Finding::error(CHECK, found, fix))
 }
 
 #[cfg(test)]
@@ -89,9 +90,11 @@ mod tests {
 
     #[test]
     fn two_recorded_versions_are_an_upgrade_that_rpm_did_not_complete() {
-        assert!(!of_rpm("0.1.0-1\n").unwrap().is_error());
-        let finding = of_rpm("0.1.0-1\n0.2.0-1\n").unwrap();
+        assert!(!of_rpm("9 0.1.0-1\n").unwrap().is_error());
+        let finding = of_rpm("10 0.2.0-1\n9 0.1.0-1\n").unwrap();
         assert!(finding.is_error() && finding.found.ends_with("0.1.0-1, 0.2.0-1"), "{finding:?}");
+        let file = format!(" companion-0.2.0-1.{ARCH}.rpm");
+        assert!(finding.fix.unwrap().ends_with(&file), "the version that was installed last");
         assert_eq!(of_rpm(""), None);
     }
 }
