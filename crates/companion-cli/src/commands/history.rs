@@ -20,7 +20,7 @@ use crate::runtime::block_on_in_real_time;
 /// are kept.
 ///
 /// With --json: {"version", "events": [{"at" (milliseconds since 1970), "kind": "started" | "done" |
-/// "not-needed" | "failed" | "skipped" | "state" | "leader", "companion", "action", "message",
+/// "not-needed" | "failed" | "state" | "leader", "companion", "action", "message",
 /// "reason", "took" (milliseconds), "intent"}]}; absent values are omitted.
 ///
 /// Exit status: 0, 1 if the events cannot be read, or 2 for an unknown name.

@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     /// The columns
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t = Form::Short)]
     output: Form,
-    /// Print the status again whenever it changes, until the command is stopped
+    /// Print the status again whenever it changes, until the command is stopped; the usage is as of the last change
     #[arg(short, long)]
     watch: bool,
 }

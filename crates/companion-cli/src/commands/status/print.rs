@@ -15,7 +15,7 @@ use crate::commands::report::VERSION;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::output::{Output, Style, Table, words};
-use crate::service::{Systemctl, UNIT, Usage};
+use crate::service::{ServiceState, Systemctl, UNIT, Usage};
 
 /// Prints the status in the requested form.
 pub(super) async fn found(
@@ -24,10 +24,16 @@ pub(super) async fn found(
     config: &Config,
     output: &Output,
 ) -> CommandResult<()> {
-    let usage = match config.host.daemon_scope().filter(|_| form == Form::Wide) {
-        // A systemd that does not respond is reported with the daemon's service.
-        Some(scope) => Systemctl::new(scope).usage(found.facts.keys()).await.unwrap_or_default(),
-        None => BTreeMap::new(),
+    let (usage, service) = match config.host.daemon_scope().filter(|_| form == Form::Wide) {
+        Some(scope) => {
+            let systemctl = Systemctl::new(scope);
+            // Concurrently: a systemd that does not respond costs one time limit. The text names it as the state of the
+            // daemon's service; as JSON, the usage is unknown.
+            let (usage, service) =
+                tokio::join!(systemctl.usage(found.facts.keys()), systemctl.state());
+            (usage.unwrap_or_default(), Some(service))
+        }
+        None => (BTreeMap::new(), None),
     };
     if output.is_json() {
         return json(found, &usage, output);
@@ -36,22 +42,24 @@ pub(super) async fn found(
     if form == Form::Wide {
         let account = rustix::process::geteuid().as_raw();
         output.note(format!("host: {} (uid {account})", config.host.description()));
-        about_the_daemon(found, config, output).await;
+        about_the_daemon(found, service, output);
     }
     Ok(())
 }
 
 /// Prints the state of the daemon's service and the versions.
-async fn about_the_daemon(found: &Found, config: &Config, output: &Output) {
+fn about_the_daemon(found: &Found, service: Option<CommandResult<ServiceState>>, output: &Output) {
     let version = env!("CARGO_PKG_VERSION");
     let leader = found.report.leader.as_ref().map(|leader| format!("{leader}: {}", leader.version));
     let leader = leader.unwrap_or_else(|| "no leader".to_owned());
     output.note(format!("versions: this command {version}; {leader}"));
-    let Some(scope) = config.host.daemon_scope() else { return };
-    let service = match Systemctl::new(scope).state().await {
-        Ok(state) if state.load == "not-found" => "not installed; `companion setup`".to_owned(),
-        Ok(state) => format!("{} ({}), {}", state.active, state.sub, state.unit_file),
-        Err(error) => format!("unknown: {error}"),
+    let service = match service {
+        None => return,
+        Some(Ok(state)) if state.load == "not-found" => {
+            "not installed; `companion setup`".to_owned()
+        }
+        Some(Ok(state)) => format!("{} ({}), {}", state.active, state.sub, state.unit_file),
+        Some(Err(error)) => format!("unknown: {error}"),
     };
     output.note(format!("daemon: {UNIT}: {service}"));
 }
