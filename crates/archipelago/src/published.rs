@@ -26,7 +26,7 @@ mod publisher;
 mod report;
 
 pub(crate) use publisher::reason_word;
-pub use publisher::{Listener, Publisher};
+pub use publisher::{Listener, Publisher, Publishing};
 pub(crate) use report::Outages;
 
 pub(crate) const STATUS_FILE: &str = "status.json";

@@ -15,10 +15,10 @@ use crate::record::Record;
 /// The companions that an intent concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Concerned {
-    /// Those that are to run. One that nobody desires, because its app was never installed or was removed meanwhile,
-    /// has not become what was asked for.
+    /// Companions to run. One that is not in the desired state, because its app was never installed or was removed
+    /// meanwhile, counts as failed.
     pub present: BTreeSet<CompanionName>,
-    /// Those of which nothing is to be left. One that is not there is what was asked for.
+    /// Companions to remove; a missing one counts as removed.
     pub removed: BTreeSet<CompanionName>,
 }
 

@@ -10,19 +10,19 @@ use companion_core::model::desired::Generation;
 use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::supervisor::Supervisor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::archives::{self, Archives};
 use super::follow::{Followed, POLL_INTERVAL};
 use super::{Companions, CompanionsError, Converged, sync};
 use crate::leader::{Heartbeat, Role};
+use crate::published::Publishing;
 
 /// What leads in this process. The leadership ends with the last of it.
 #[derive(Default)]
 pub(super) struct Leading {
     users: usize,
-    publishing: Option<AbortOnDropHandle<()>>,
+    publishing: Option<Publishing>,
 }
 
 /// One user of the leadership of this process.
@@ -123,7 +123,10 @@ impl Companions {
                 Ok(count) => info!("removed {count} temporary file(s) of an interrupted run"),
                 // They harm nobody, and the next leader tries again.
                 Err(error) => {
-                    warn!("failed to remove what an interrupted run left: {}", error.chain());
+                    warn!(
+                        "failed to remove the temporary files of an interrupted run: {}",
+                        error.chain()
+                    );
                 }
             }
         }

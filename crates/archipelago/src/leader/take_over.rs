@@ -12,7 +12,8 @@ use super::{Answer, LeaderInfo, ask, leader};
 /// when nobody leads. Companions run on: they belong to the service manager.
 ///
 /// # Errors
-/// `Conflict` for a leader that answers and moves: it is left alone. `NotFound` if its process is not found.
+/// `Conflict` for a leader that answers and moves: it is left alone. `NotFound` if its process is not found, `Denied` if it
+/// belongs to another user, and those of [`leader`].
 pub async fn take_over(dir: &Path) -> PortResult<Option<LeaderInfo>> {
     let Some(leader) = leader(dir).await? else { return Ok(None) };
     if ask(dir).await == Answer::Alive {

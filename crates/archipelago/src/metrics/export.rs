@@ -95,7 +95,8 @@ impl MetricsSocket {
     /// Listens on `path`. A socket that a killed process left is replaced.
     ///
     /// # Errors
-    /// `Conflict` if another program listens there or another file is there; `Transient` if the socket cannot be made.
+    /// `Conflict` if another program listens there or another file is there, `Denied` without permission, `Unavailable` on
+    /// a read-only file system, `Transient` if the socket cannot be made for another reason.
     pub async fn bind(path: &Path) -> PortResult<Self> {
         let place = path.to_owned();
         let attempt = format!("listen on `{}`", path.display());
@@ -153,7 +154,12 @@ fn make_room(path: &Path) -> PortResult<()> {
 
 fn listen(path: &Path, source: io::Error) -> PortError {
     let message = format!("failed to listen on `{}`", path.display());
-    PortError::new(PortErrorKind::Transient, message).with_source(source)
+    let kind = match source.kind() {
+        io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
+        io::ErrorKind::ReadOnlyFilesystem => PortErrorKind::Unavailable,
+        _ => PortErrorKind::Transient,
+    };
+    PortError::new(kind, message).with_source(source)
 }
 
 async fn answer(mut client: UnixStream, metrics: &Metrics) -> io::Result<()> {
@@ -173,4 +179,20 @@ async fn answer(mut client: UnixStream, metrics: &Metrics) -> io::Result<()> {
     client.write_all(head.as_bytes()).await?;
     client.write_all(text.as_bytes()).await?;
     client.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_to_listen_has_the_kind_of_what_the_caller_can_do() {
+        for (cause, kind) in [
+            (io::ErrorKind::PermissionDenied, PortErrorKind::Denied),
+            (io::ErrorKind::ReadOnlyFilesystem, PortErrorKind::Unavailable),
+            (io::ErrorKind::NotFound, PortErrorKind::Transient),
+        ] {
+            assert_eq!(listen(Path::new("/run/m"), cause.into()).kind(), kind, "{cause}");
+        }
+    }
 }

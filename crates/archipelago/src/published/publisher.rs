@@ -43,6 +43,13 @@ pub struct Publisher {
     shared: Arc<Shared>,
 }
 
+/// The task of a [`Publisher`] that writes; it ends when this is dropped.
+#[derive(Debug)]
+#[must_use = "nothing is written once it is dropped"]
+pub struct Publishing {
+    _task: AbortOnDropHandle<()>,
+}
+
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Publisher")
@@ -93,16 +100,16 @@ impl Publisher {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Writes what is reported from now on, until the returned handle is dropped.
-    #[must_use = "nothing is written once the handle is dropped"]
-    pub fn start(&self) -> AbortOnDropHandle<()> {
+    /// Writes what is reported from now on, until the returned value is dropped.
+    pub fn start(&self) -> Publishing {
         let shared = Arc::clone(&self.shared);
-        AbortOnDropHandle::new(tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             loop {
                 shared.changed.notified().await;
                 shared.flush().await;
             }
-        }))
+        });
+        Publishing { _task: AbortOnDropHandle::new(task) }
     }
 
     /// Waits until all that was reported is written.
