@@ -240,7 +240,8 @@ impl Podman {
     ) -> Result<Ending, PodmanError> {
         let program = self.program().await?.path;
         let start = |source| PodmanError::Start { program: program.clone(), source };
-        let spool = match is_spooled(call) {
+        let needs = call.needs();
+        let spool = match needs.spool {
             true => Some(Spool::new().map_err(start)?),
             false => None,
         };
@@ -248,7 +249,7 @@ impl Podman {
             None => (Stdio::piped(), Stdio::piped()),
             Some(spool) => (Stdio::null(), spool.writer().map_err(start)?),
         };
-        let temporary = match is_long(call) {
+        let temporary = match needs.temporary {
             true => Some(self.make_temporary().await?.map_err(start)?),
             false => None,
         };
@@ -295,16 +296,6 @@ impl Podman {
         // The task neither panics nor is aborted, except at the runtime's shutdown.
         task.await.map_err(|_| PodmanError::Interrupted { call })
     }
-}
-
-/// Returns whether a call may outlive this process and has no answer: a [`Spool`] collects its output.
-fn is_spooled(call: Verb) -> bool {
-    matches!(call, Verb::Build | Verb::Pull | Verb::Save)
-}
-
-/// Returns whether a call copies images, and so needs a temporary directory.
-fn is_long(call: Verb) -> bool {
-    matches!(call, Verb::Build | Verb::Pull | Verb::Save | Verb::Load)
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -145,6 +145,38 @@ pub enum Verb {
     Run,
 }
 
+/// What a call needs besides its arguments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    /// The proxies and certificates of the environment, because it contacts registries.
+    pub(crate) network: bool,
+    /// A file for its output, because it may outlive this process and has no answer.
+    pub(crate) spool: bool,
+    /// A temporary directory, because it copies images.
+    pub(crate) temporary: bool,
+}
+
+impl Verb {
+    /// Returns what this call needs.
+    pub(crate) fn needs(self) -> Needs {
+        let (network, spool, temporary) = match self {
+            Self::Build | Self::Pull => (true, true, true),
+            Self::Save => (false, true, true),
+            Self::Load => (false, false, true),
+            Self::Version
+            | Self::Info
+            | Self::Images
+            | Self::ImageInspect
+            | Self::Tag
+            | Self::ImageRm
+            | Self::Ps
+            | Self::Rm
+            | Self::Run => (false, false, false),
+        };
+        Needs { network, spool, temporary }
+    }
+}
+
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

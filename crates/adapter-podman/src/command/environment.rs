@@ -74,7 +74,7 @@ impl Environment {
 
     /// Returns the variables that the podman of `call` gets.
     pub(crate) fn passed(&self, call: Verb) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        let network = self.network.iter().filter(move |_| matches!(call, Verb::Build | Verb::Pull));
+        let network = self.network.iter().filter(move |_| call.needs().network);
         let all = self.inherited.iter().chain(network);
         all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
