@@ -1,10 +1,10 @@
 //! Maps each setting of a unit to Quadlet, and places the ownership label and the revision. `quadlet` renders the text.
 
 use std::collections::BTreeSet;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU32;
 
 use companion_core::model::container::{
-    AbsolutePath, ContainerSpec, Network, PortMapping, Protocol, RestartPolicy,
+    AbsolutePath, ContainerSpec, CpuQuota, Memory, Network, PortMapping, Protocol, RestartPolicy,
 };
 use companion_core::model::unit::UnitSpec;
 use quadlet::{Container, ContainerUnit, Extension, Secret, Stop};
@@ -66,8 +66,8 @@ pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     made.unit.without_start_limit = spec.restart_delay.is_some_and(|delay| delay >= UNLIMITED_FROM);
     made.start = probe::start(spec.health.as_ref());
     made.stop = spec.stop_timeout.map(|grace| Stop { grace, margin: STOP_MARGIN });
-    made.service.memory_max = spec.memory.and_then(|memory| NonZeroU64::new(memory.bytes()));
-    made.service.cpu_quota = spec.cpu_quota.and_then(|quota| NonZeroU32::new(quota.percent()));
+    made.service.memory_max = spec.memory.map(Memory::bytes);
+    made.service.cpu_quota = spec.cpu_quota.map(CpuQuota::percent);
     made.wanted_by = Some(scope.wanted_by().to_owned());
     made.starts_without_network = true;
     let mark = MARK_SECTION.trim_start_matches("X-");

@@ -154,5 +154,6 @@ fn a_word_of_a_list_that_ends_with_a_no_break_space_is_quoted() {
 #[test]
 fn a_word_longer_than_an_argument_is_refused() {
     assert!(spell(Class::Args, &[&"x".repeat(WORD_LIMIT)]).is_ok());
-    assert_why(Class::Args, &"x".repeat(WORD_LIMIT + 1), "takes 130817 bytes");
+    let message = format!("takes {} bytes", WORD_LIMIT + 1);
+    assert_why(Class::Args, &"x".repeat(WORD_LIMIT + 1), &message);
 }

@@ -203,11 +203,15 @@ fn a_variable_that_quadlet_sets_itself_is_refused() {
 fn a_device_and_a_tmpfs_with_a_colon_in_their_path_are_refused() {
     let mut unit = plain();
     unit.container.devices.push(Device { host: "/dev/a:b".to_owned(), container: None });
-    assert_eq!(unit.render(DEBIAN).expect_err("colon").key(), "AddDevice");
+    let refusal = unit.render(DEBIAN).expect_err("colon");
+    assert_eq!(refusal.key(), "AddDevice");
+    assert!(refusal.to_string().ends_with("`/dev/a:b` is not a path without a colon"), "{refusal}");
     unit.container.devices[0].host = "/dev/100%".to_owned();
     assert!(text(&unit, DEBIAN).contains("AddDevice=/dev/100%%\n"));
     unit.container.tmpfs.push(Tmpfs { destination: "/a:b".to_owned(), size: None });
-    assert_eq!(unit.render(DEBIAN).expect_err("colon").key(), "Tmpfs");
+    let refusal = unit.render(DEBIAN).expect_err("colon");
+    assert_eq!(refusal.key(), "Tmpfs");
+    assert!(refusal.to_string().ends_with("`/a:b` is not a path without a colon"), "{refusal}");
 }
 
 #[test]

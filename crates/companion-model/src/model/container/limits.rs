@@ -1,6 +1,7 @@
 //! Limits on memory and processor time.
 
 use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "MemoryText", into = "String")]
-pub struct Memory(u64);
+pub struct Memory(NonZeroU64);
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -30,9 +31,10 @@ impl Memory {
     /// # Errors
     /// [`InvalidValue`] below 4 MiB and above 1 TiB.
     pub fn from_mebibytes(mebibytes: u64) -> Result<Self, InvalidValue> {
+        let rule = "must be between 4 MiB and 1 TiB";
         let is_in = (4..=1024 * 1024).contains(&mebibytes);
-        InvalidValue::unless(is_in, "memory", mebibytes, "must be between 4 MiB and 1 TiB")?;
-        Ok(Self(mebibytes * MIB))
+        let bytes = NonZeroU64::new(mebibytes.saturating_mul(MIB)).filter(|_| is_in);
+        bytes.map(Self).ok_or_else(|| InvalidValue::new("memory", &mebibytes.to_string(), rule))
     }
 
     /// Reads `1024` (MiB), `512m`, `512Mi`, `2g` or `2Gi`.
@@ -54,13 +56,13 @@ impl Memory {
     }
 
     /// The limit in bytes.
-    pub fn bytes(self) -> u64 {
+    pub fn bytes(self) -> NonZeroU64 {
         self.0
     }
 
     /// The limit in MiB.
     pub fn mebibytes(self) -> u64 {
-        self.0 / MIB
+        self.0.get() / MIB
     }
 }
 
@@ -90,7 +92,7 @@ impl From<Memory> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "u32", into = "u32")]
-pub struct CpuQuota(u32);
+pub struct CpuQuota(NonZeroU32);
 
 impl CpuQuota {
     /// A limit of `percent` of one processor; 200 is two of them.
@@ -99,12 +101,12 @@ impl CpuQuota {
     /// [`InvalidValue`] for zero and above 100000.
     pub fn from_percent(percent: u32) -> Result<Self, InvalidValue> {
         let rule = "must be between 1 and 100000 percent";
-        InvalidValue::unless((1..=100_000).contains(&percent), "cpu_quota", percent, rule)?;
-        Ok(Self(percent))
+        let quota = NonZeroU32::new(percent).filter(|percent| percent.get() <= 100_000);
+        quota.map(Self).ok_or_else(|| InvalidValue::new("cpu_quota", &percent.to_string(), rule))
     }
 
     /// The limit in percent of one processor.
-    pub fn percent(self) -> u32 {
+    pub fn percent(self) -> NonZeroU32 {
         self.0
     }
 }
@@ -118,6 +120,6 @@ impl TryFrom<u32> for CpuQuota {
 
 impl From<CpuQuota> for u32 {
     fn from(quota: CpuQuota) -> Self {
-        quota.0
+        quota.0.get()
     }
 }
