@@ -147,7 +147,7 @@ pub(crate) async fn unless_interrupted<T>(
     result
 }
 
-/// Starts to listen for signals of `kind`, which then end this process no more.
+/// Starts to listen for signals of `kind`, which then no longer end this process.
 pub(crate) fn signals(kind: SignalKind) -> CommandResult<Signal> {
     signal(kind)
         .map_err(|error| CommandError::failure(format!("failed to listen for signals: {error}")))

@@ -42,8 +42,8 @@ const TRANSPORTS: [&str; 11] = [
 /// The kernel's limit for a path, minus its terminating NUL.
 const PATH_LIMIT: usize = 4095;
 
-/// Validates an image: an ID or a reference, and neither an option, a path, a transport nor another unit. Whether there
-/// is an image of this name is Podman's to say.
+/// Validates an image: an ID or a reference, and neither an option, a path, a transport nor another unit. Podman decides
+/// whether the image exists.
 pub(crate) fn check_image(image: &str) -> Result<(), Refusal> {
     check_length(image, 512)?;
     check_no_reference(image)?;

@@ -14,10 +14,10 @@ use crate::terminal::on_a_terminal;
 const COLUMNS: usize = 98;
 const ROWS: usize = 30;
 
-/// Seconds: before the command, from line to line, after each act, and at the end. The demo itself takes less than one.
+/// Seconds: before the command, from line to line, after each fault, and at the end. The demo itself takes less than one.
 const PROMPT: f64 = 1.0;
 const LINE: f64 = 0.08;
-const ACT: f64 = 1.2;
+const PAUSE: f64 = 1.2;
 const END: f64 = 8.0;
 
 /// The lines of the session, each with the second in which it appears.
@@ -28,7 +28,7 @@ fn session() -> Vec<(f64, String)> {
     let (mut at, mut lines) = (PROMPT, vec![(0.0, "$ companion demo".to_owned())]);
     for line in written.split("\r\n") {
         lines.push((at, line.to_owned()));
-        at += if line.is_empty() { ACT } else { LINE };
+        at += if line.is_empty() { PAUSE } else { LINE };
     }
     lines
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::bench::{Bench, Ran};
 
 /// A `systemctl` with the verbs that `setup` uses. `loaded` exists while the unit is loaded; `kill-before` and `kill-after` have
-/// the number of the change at which it kills who called it.
+/// the number of the change at which it kills its caller.
 const SYSTEMCTL: &str = r#"
 cd "${0%/*}/../systemd"
 test "$1" = --user && shift
