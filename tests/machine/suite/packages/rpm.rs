@@ -111,7 +111,10 @@ fn erased_rpm_leaves_no_file_and_keeps_companions() {
     assert_eq!(property("companion.service", "ActiveState"), "inactive");
     let left: Vec<_> = files.lines().filter(|path| fs::exists(path).unwrap()).collect();
     assert!(left.is_empty(), "{left:?}");
-    let find = "find /etc/systemd /usr /var/lib/companion/desired.json -xdev -name '*companion*' \
+    for kept in ["/etc/companion", "/var/lib/companion"] {
+        assert!(fs::exists(kept).unwrap(), "{kept}");
+    }
+    let find = "find /etc/systemd /usr -xdev -name '*companion*' \
                 ! -path '*companion-machine*' 2>/dev/null || true";
     assert_eq!(root(&["sh", "-c", find]).good(), "", "root's daemon is disabled, too");
     assert_eq!(runs(), before);
