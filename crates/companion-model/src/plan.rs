@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
 use crate::model::hook::{ConfigId, HookSpec, StaleCause};
@@ -62,20 +61,6 @@ impl Plan {
         }
         self.blocked.retain(|blocked| names.contains(&blocked.companion));
         self
-    }
-
-    /// Returns this plan with `plan` in place of what it contains for `names`, which are all companions with steps.
-    pub fn with_plan_for(
-        self,
-        names: &BTreeSet<CompanionName>,
-        plan: Self,
-        now: Monotonic,
-    ) -> Self {
-        let others = self.blocked.into_iter().filter(|it| !names.contains(&it.companion));
-        let mut blocked: Vec<Blocked> = others.chain(plan.blocked).collect();
-        blocked.sort_by(|one, other| one.companion.cmp(&other.companion));
-        let retry_at = blocked.iter().filter_map(|blocked| blocked.retry_at).min();
-        Self { blocked, requeue_after: retry_at.map(|at| now.until(at)), ..plan }
     }
 
     /// Returns the steps of `name`, without the shared reload.

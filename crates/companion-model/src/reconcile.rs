@@ -77,7 +77,7 @@ impl Reconcile {
         Self {
             desired: self.desired,
             observed: ObservedState { history: observed.history, ..all },
-            plan: self.plan.with_plan_for(&names, plan, now),
+            plan: merged(self.plan, &names, plan, now),
             violations,
             names: Some(names),
             execution: Execution::default(),
@@ -125,6 +125,15 @@ impl Reconcile {
         let mut working = self.observed.history.running.keys();
         self.steps().is_empty() && !blocked.any(waits) && !working.any(is_asked_for)
     }
+}
+
+/// Returns `last` with `plan` in place of what it contains for `names`, which are all companions with steps.
+fn merged(last: Plan, names: &BTreeSet<CompanionName>, plan: Plan, now: Monotonic) -> Plan {
+    let others = last.blocked.into_iter().filter(|it| !names.contains(&it.companion));
+    let mut blocked: Vec<Blocked> = others.chain(plan.blocked).collect();
+    blocked.sort_by(|one, other| one.companion.cmp(&other.companion));
+    let retry_at = blocked.iter().filter_map(|blocked| blocked.retry_at).min();
+    Plan { blocked, requeue_after: retry_at.map(|at| now.until(at)), ..plan }
 }
 
 /// The result of converging: all reconciles until the state was stable.
