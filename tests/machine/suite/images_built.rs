@@ -76,11 +76,13 @@ fn multi_stage_builds_leave_one_image() {
     assert_eq!(images().len(), images_before.len(), "{:?}", images());
     assert_eq!(containers(), containers_before);
 
-    // One that hangs outside of any `RUN` until the app is removed.
+    // One that hangs outside of any `RUN` until the app is removed. The daemon would build from each change by itself.
+    drop(daemon);
     fs::write(format!("{CONTEXTS}/electrs-ui/large"), vec![7_u8; 60 * 1024 * 1024]).unwrap();
     let copies = (0..20).map(|number| format!("COPY large /large-{number}\n")).collect::<String>();
     edit_context(DOCKERFILE, &delivered);
     edit_context(DOCKERFILE, &with_stages(&copies));
+    let daemon = Daemon::resyncing(1);
     until("it copies", 60, || {
         let copies = root(&["pgrep", "-f", "^buildah-copier"]).status == Some(0);
         (copies && containers().len() >= containers_before.len() + 2).then_some(())
