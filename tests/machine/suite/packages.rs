@@ -152,10 +152,13 @@ fn following_the_book_installs_and_upgrades_the_package() {
 #[test]
 fn upgrade_and_downgrade_restart_daemons_and_no_companion() {
     installed();
-    let before = runs();
-    let newer = repacked("9.0.0-1", "postinst", "");
-    let mut last = daemon();
-    for package in [&newer, &deb()] {
+    restarts_daemons_and_no_companion(&repacked("9.0.0-1", "postinst", ""), &deb(), install);
+}
+
+/// Upgrades to the package `newer` and back to `built`, with the daemon running, and upgrades again without it.
+fn restarts_daemons_and_no_companion(newer: &str, built: &str, install: fn(&str) -> Ran) {
+    let (before, mut last) = (runs(), daemon());
+    for package in [newer, built] {
         install(package).exits(0);
         assert!(daemon_runs_the_installed_program(), "{package}");
         assert_ne!(daemon(), last, "{package}");
@@ -164,7 +167,7 @@ fn upgrade_and_downgrade_restart_daemons_and_no_companion() {
         last = daemon();
     }
     systemctl(&["stop", "companion.service"]).good();
-    install(&newer).exits(0);
+    install(newer).exits(0);
     assert_eq!(property("companion.service", "ActiveState"), "inactive", "only a running daemon");
     assert_eq!(runs(), before);
 }

@@ -4,6 +4,8 @@
 //! daemon in `daemon.rs`, a log of an unknown name and an edited unit in `look.rs`, an app outside the catalog in `passes.rs`, a
 //! missing or empty file in `everything.rs`, an unmanaged unit of the daemon in `setup.rs`.
 
+use std::path::PathBuf;
+
 use crate::bench::Bench;
 
 /// Asserts exit status and stderr of `arguments` on the simulated host; `HOME` stands for the home.
@@ -67,15 +69,21 @@ fn a_wrong_key_of_the_catalog_is_shown_with_its_line() {
     );
 }
 
+/// Writes the record `text` into a state directory, and returns the paths of both.
+fn recorded(bench: &Bench, text: &str) -> (PathBuf, String) {
+    let record = bench.file("state/desired.json", text);
+    let state = bench.home().join("state");
+    std::fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    (record, state.to_str().unwrap().to_owned())
+}
+
 #[test]
 fn a_record_of_a_newer_version_is_answered_with_the_upgrade() {
     let bench = Bench::new();
-    bench.file("state/desired.json", "{\"version\": 99}");
-    let state = bench.home().join("state");
-    std::fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let (_, state) = recorded(&bench, "{\"version\": 99}");
     answers(
         &bench,
-        &["--state-dir", state.to_str().unwrap(), "install", "lnd"],
+        &["--state-dir", &state, "install", "lnd"],
         1,
         "error: failed to access the desired state: the desired state HOME/state/desired.json is invalid: \
          its version is 99, but this program supports version 2; upgrade companion\n\
@@ -86,12 +94,10 @@ fn a_record_of_a_newer_version_is_answered_with_the_upgrade() {
 #[test]
 fn a_damaged_record_is_kept_and_named() {
     let bench = Bench::new();
-    let record = bench.file("state/desired.json", "{\"version\": 2, \"apps\"");
-    let state = bench.home().join("state");
-    std::fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let (record, state) = recorded(&bench, "{\"version\": 2, \"apps\"");
     answers(
         &bench,
-        &["--state-dir", state.to_str().unwrap(), "remove", "lnd"],
+        &["--state-dir", &state, "remove", "lnd"],
         1,
         "error: failed to access the desired state: the desired state HOME/state/desired.json is invalid: \
          damaged at line 1, column 21\n\

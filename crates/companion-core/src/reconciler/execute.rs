@@ -34,7 +34,7 @@ pub struct Executor {
     load_failed: bool,
     /// The work already counted in this plan.
     begun: BTreeSet<TaskKey>,
-    /// Whether the units to write were announced.
+    /// Whether the host was asked to validate the units to write together.
     prepared: bool,
 }
 

@@ -23,8 +23,7 @@ pub(super) async fn observe(
     limits: &Limits,
 ) -> ObservedState {
     let list = bounded(limits.read, host.units.list());
-    let (companions, listing_error) = companions(host, desired, history, limits, list).await;
-    ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
+    observe_listed(host, desired, history, limits, list).await
 }
 
 /// Reads the inputs of the planner for the companions of `desired`, and for no others.
@@ -35,18 +34,17 @@ pub(super) async fn observe_only(
     limits: &Limits,
 ) -> ObservedState {
     let no_other = async { Ok(BTreeSet::new()) };
-    let (companions, listing_error) = companions(host, desired, history, limits, no_other).await;
-    ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
+    observe_listed(host, desired, history, limits, no_other).await
 }
 
-/// Reads each companion that is desired or that `list` returns; returns also the error of `list`.
-async fn companions(
+/// Reads each companion that is desired or that `list` returns.
+async fn observe_listed(
     host: &Host,
     desired: &DesiredState,
     history: &History,
     limits: &Limits,
     list: impl Future<Output = PortResult<BTreeSet<CompanionName>>>,
-) -> (BTreeMap<CompanionName, ObservedCompanion>, Option<String>) {
+) -> ObservedState {
     let limit = limits.read;
     let (mut hooks, mut images, listing) =
         tokio::join!(hooks(host, desired, limit), images(host, desired, limit), list);
@@ -77,7 +75,8 @@ async fn companions(
         };
         (name, seen)
     };
-    (names.into_iter().map(companion).collect(), listing_error)
+    let companions = names.into_iter().map(companion).collect();
+    ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
 }
 
 /// Reads the current state of one service.

@@ -3,9 +3,10 @@
 use std::fs;
 
 use super::{
-    PROGRAM, USER_UNIT, companion, daemon, daemon_runs_the_installed_program, fresh, runs,
+    PROGRAM, USER_UNIT, companion, daemon_runs_the_installed_program, fresh,
+    restarts_daemons_and_no_companion, runs,
 };
-use crate::guest::{Ran, property, root, systemctl};
+use crate::guest::{Ran, property, root};
 use crate::node::{Companion, ELECTRS, LND};
 
 const SPEC: &str = include_str!("../../../../packaging/companion.spec");
@@ -65,21 +66,7 @@ fn rpm_gives_ready_companions_and_only_files_of_root() {
 #[test]
 fn upgrade_and_downgrade_of_the_rpm_restart_daemons_and_no_companion() {
     installed();
-    let before = runs();
-    let newer = rebuilt("9.0.0", "");
-    let mut last = daemon();
-    for package in [&newer, &built()] {
-        upgrade(package).exits(0);
-        assert!(daemon_runs_the_installed_program(), "{package}");
-        assert_ne!(daemon(), last, "{package}");
-        companion(&["reconcile"]).exits(0);
-        assert_eq!(runs(), before, "{package}");
-        last = daemon();
-    }
-    systemctl(&["stop", "companion.service"]).good();
-    upgrade(&newer).exits(0);
-    assert_eq!(property("companion.service", "ActiveState"), "inactive", "only a running daemon");
-    assert_eq!(runs(), before);
+    restarts_daemons_and_no_companion(&rebuilt("9.0.0", ""), &built(), upgrade);
 }
 
 #[test]
