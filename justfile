@@ -95,7 +95,7 @@ generators:
 machine:
     .ci/run machine
 
-# the machine with fault matrix, attacks, crashes and chaos (root)
+# every tier in one run, its figures in docs/figures (root)
 proof:
     .ci/run proof
 
