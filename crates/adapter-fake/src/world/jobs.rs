@@ -8,7 +8,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
 use super::services::{PendingJob, Phase};
-use super::units::Load;
+use super::units::{Load, UnitBytes};
 use super::violations::ViolationKind;
 
 /// The result of a job.
@@ -77,7 +77,12 @@ impl World {
             return;
         }
         let unseen = slot.unseen;
-        let unreloaded = slot.written_since_reload;
+        // A unit that was restored as it is loaded starts as it would after a reload.
+        let is_loaded = match (&slot.load, slot.file.now()) {
+            (Load::Ours(loaded), Some(UnitBytes::Ours(file))) => *loaded == file.as_loaded(),
+            _ => false,
+        };
+        let unreloaded = slot.written_since_reload && !is_loaded;
         let (mut without_image, mut without_config) = (false, false);
         if let Load::Ours(text) = &slot.load {
             without_image = self.images.find(&text.image).is_none();

@@ -22,7 +22,7 @@ pub enum ViolationKind {
     UnmanagedContainerReplaced,
     /// It tried to remove an unmanaged container. The host refused.
     UnmanagedContainerTouched,
-    /// It started a unit between a write and its reload.
+    /// It started a unit between a write and its reload, from another text than the written one.
     StartBeforeReload,
     /// It started a unit with a missing image.
     StartWithoutImage,
