@@ -300,7 +300,7 @@ fn url(endpoint: &str, path: Option<&str>) -> Result<HttpUrl, InvalidValue> {
     let url: HttpUrl = if endpoint.contains("://") {
         endpoint.parse()?
     } else {
-        HttpUrl::new(endpoint.parse::<Endpoint>()?, "/")?
+        HttpUrl::new(format!("http://{}", endpoint.parse::<Endpoint>()?))?
     };
     path.map_or(Ok(url.clone()), |path| url.with_path(path))
 }

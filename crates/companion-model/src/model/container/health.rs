@@ -1,16 +1,13 @@
 //! Health checks: what is tried, and how often. A check that exists can be run.
 
-use std::fmt;
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::num::{NonZeroU16, NonZeroU32};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::WORD_LIMIT;
 use super::names::HostName;
 use crate::model::companion::InvalidValue;
-use crate::model::text::as_text;
+use crate::model::text::validated_text;
 
 /// A check of a container from inside of it. Its start is complete when the check first succeeds.
 ///
@@ -83,160 +80,76 @@ impl HealthCheck {
             InvalidValue::unless(value <= limit, field, value, rule)?;
         }
         let Probe::Command(command) = &self.probe else { return Ok(()) };
-        let fits = command.len() <= WORD_LIMIT && !command.contains('\0');
-        let rule = "must be a command of 1 to 32768 bytes without NUL";
-        InvalidValue::unless(fits && !command.trim().is_empty(), "health", command, rule)
+        let fits = !command.trim().is_empty() && !command.contains('\0');
+        InvalidValue::unless(fits, "health", command, "must be a command without NUL")
     }
 }
 
-/// A host and a port of its, `HOST:PORT`. An IPv6 address is in brackets.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
-#[serde(try_from = "String", into = "String")]
-pub struct Endpoint {
-    host: Host,
-    port: NonZeroU16,
+validated_text! {
+    /// A host and a port of its, `HOST:PORT`. An IPv6 address is in brackets.
+    Endpoint, "endpoint", "must be `HOST:PORT`, with a lower-case host name or an address",
+    is_endpoint
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Host {
-    Address(IpAddr),
-    Name(HostName),
+fn is_endpoint(text: &str) -> bool {
+    let is_port = |port: &str| port.parse().is_ok_and(|n: NonZeroU16| n.to_string() == port);
+    text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && is_port(port))
+}
+
+/// Returns whether `text` is a host name, an IPv4 address, which looks like one, or an IPv6 address in brackets.
+fn is_host(text: &str) -> bool {
+    match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()),
+        None => HostName::new(text).is_ok(),
+    }
 }
 
 impl Endpoint {
     /// Returns the host as in a command: a name, or an address without brackets.
-    pub fn host(&self) -> String {
-        match &self.host {
-            Host::Address(address) => address.to_string(),
-            Host::Name(name) => name.to_string(),
-        }
+    pub fn host(&self) -> &str {
+        self.0.rsplit_once(':').map_or("", |(host, _)| host.trim_matches(['[', ']']))
     }
 
     /// Returns the port.
-    pub fn port(&self) -> NonZeroU16 {
-        self.port
+    pub fn port(&self) -> &str {
+        self.0.rsplit_once(':').map_or("", |(_, port)| port)
     }
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
-            _ => write!(f, "{}:{}", self.host(), self.port),
-        }
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = InvalidValue;
-
-    /// Parses `HOST:PORT`.
+validated_text! {
+    /// The URL of a health check: `http://HOST[:PORT][/PATH]` or `https://…`, without credentials and fragment, of characters
+    /// that are themselves in every shell between single quotes.
     ///
-    /// # Errors
-    /// [`InvalidValue`] for anything else, such as a URL.
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        endpoint(text).ok_or_else(|| {
-            let rule = "must be `HOST:PORT`, with a lower-case host name or an address";
-            InvalidValue::new("endpoint", text, rule)
-        })
-    }
+    /// The certificate of an `https` server is not verified: the check asks whether the container answers.
+    HttpUrl, "endpoint", "must be a URL such as `http://127.0.0.1:8080/path`",
+    is_url
 }
 
-fn endpoint(text: &str) -> Option<Endpoint> {
-    let (host, port) = text.rsplit_once(':')?;
-    let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
-        Some(address) => Host::Address(IpAddr::V6(address?.parse().ok()?)),
-        None => match host.parse() {
-            Ok(address) => Host::Address(IpAddr::V4(address)),
-            Err(_) => Host::Name(HostName::new(host).ok()?),
-        },
-    };
-    let plain = port.bytes().all(|b| b.is_ascii_digit()) && !port.starts_with('0');
-    Some(Endpoint { host, port: port.parse().ok().filter(|_| plain)? })
-}
-
-/// The URL of a health check: `http://HOST[:PORT][/PATH]` or `https://…`, without credentials and fragment, of characters
-/// that are themselves in every shell between single quotes.
-///
-/// The certificate of an `https` server is not verified: the check asks whether the container answers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
-#[serde(try_from = "String", into = "String")]
-pub struct HttpUrl {
-    tls: bool,
-    endpoint: Endpoint,
-    path: String,
+fn is_url(text: &str) -> bool {
+    let character = |c: char| c.is_ascii_alphanumeric() || "/-._~%?=&:@!,;+*()".contains(c);
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| {
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        (is_host(authority) || is_endpoint(authority))
+            && path.len() <= 1024
+            && path.chars().all(character)
+    })
 }
 
 impl HttpUrl {
-    /// Returns the URL of `path` at `endpoint`, by plain HTTP.
-    ///
-    /// # Errors
-    /// [`InvalidValue`] when the path does not start with `/`, or has characters that no URL has.
-    pub fn new(endpoint: Endpoint, path: &str) -> Result<Self, InvalidValue> {
-        let character = |c: char| c.is_ascii_alphanumeric() || "/-._~%?=&:@!,;+*()".contains(c);
-        if path.starts_with('/') && path.len() <= 1024 && path.chars().all(character) {
-            return Ok(Self { tls: false, endpoint, path: path.to_owned() });
-        }
-        let rule = "must start with `/` and have characters of a URL only";
-        Err(InvalidValue::new("path", path, rule))
-    }
-
     /// Returns the same URL with `path`.
     ///
     /// # Errors
-    /// As [`HttpUrl::new`], and when this URL has a path already.
-    pub fn with_path(self, path: &str) -> Result<Self, InvalidValue> {
-        if self.path != "/" {
-            return Err(InvalidValue::new("path", path, "is given beside a URL with a path"));
-        }
-        let tls = self.tls;
-        Ok(Self { tls, ..Self::new(self.endpoint, path)? })
+    /// [`InvalidValue`] when the path does not start with `/` or has characters that no URL has, and when this URL has
+    /// a path already.
+    pub fn with_path(&self, path: &str) -> Result<Self, InvalidValue> {
+        InvalidValue::unless(path.starts_with('/'), "path", path, "must start with `/`")?;
+        let bare = self.0.strip_suffix('/').unwrap_or(&self.0);
+        let is_bare = bare.matches(['/', '?']).count() == 2;
+        InvalidValue::unless(is_bare, "path", path, "is given beside a URL with a path")?;
+        Self::new(format!("{bare}{path}"))
     }
 }
-
-impl fmt::Display for HttpUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.endpoint, self.path)
-    }
-}
-
-impl FromStr for HttpUrl {
-    type Err = InvalidValue;
-
-    /// Parses a URL.
-    ///
-    /// # Errors
-    /// [`InvalidValue`] for anything that is not one, such as `http://http://127.0.0.1`.
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let refused = || {
-            InvalidValue::new(
-                "endpoint",
-                text,
-                "must be a URL such as `http://127.0.0.1:8080/path`",
-            )
-        };
-        let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-            (Some(rest), _) => (false, rest),
-            (None, Some(rest)) => (true, rest),
-            (None, None) => return Err(refused()),
-        };
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let default = if tls { 443 } else { 80 };
-        let place = endpoint(authority).or_else(|| endpoint(&format!("{authority}:{default}")));
-        let path = match path {
-            "" => "/".to_owned(),
-            query if query.starts_with('?') => format!("/{query}"),
-            path => path.to_owned(),
-        };
-        Ok(Self { tls, ..Self::new(place.ok_or_else(refused)?, &path)? })
-    }
-}
-
-as_text!(Endpoint);
-as_text!(HttpUrl);
 
 #[cfg(test)]
 mod tests;

@@ -2,16 +2,15 @@ use super::*;
 
 #[test]
 fn url_has_a_scheme_a_host_a_port_and_a_path() {
-    for (text, expected) in [
-        ("http://127.0.0.1:8080/health", "http://127.0.0.1:8080/health"),
-        ("http://localhost", "http://localhost:80/"),
-        ("https://[::1]:8080/v1/state?x=1", "https://[::1]:8080/v1/state?x=1"),
-        ("https://lnd", "https://lnd:443/"),
-        ("http://lnd:8080?x", "http://lnd:8080/?x"),
+    for text in [
+        "http://127.0.0.1:8080/health",
+        "http://localhost",
+        "https://[::1]:8080/v1/state?x=1",
+        "https://[::1]",
+        "https://lnd/",
+        "http://lnd:8080?x",
     ] {
-        let url: HttpUrl = text.parse().unwrap();
-        assert_eq!(url.to_string(), expected);
-        assert_eq!(expected.parse::<HttpUrl>().unwrap(), url);
+        assert_eq!(HttpUrl::new(text).unwrap().as_str(), text);
     }
 }
 
@@ -48,16 +47,25 @@ fn url_with_two_schemes_or_shell_characters_is_refused() {
 
 #[test]
 fn a_path_is_added_to_a_url_without_one() {
-    let url: HttpUrl = "https://x:8080".parse().unwrap();
-    assert_eq!(url.with_path("/a").unwrap().to_string(), "https://x:8080/a");
-    let url: HttpUrl = "http://x/b".parse().unwrap();
-    assert_eq!(url.with_path("/a").unwrap_err().field(), "path");
+    for text in ["https://x:8080", "https://x:8080/"] {
+        let url = HttpUrl::new(text).unwrap().with_path("/a").unwrap();
+        assert_eq!(url.as_str(), "https://x:8080/a");
+    }
+    for (text, path) in [("http://x/b", "/a"), ("http://x?b", "/a"), ("http://x", "a")] {
+        let refused = HttpUrl::new(text).unwrap().with_path(path).unwrap_err();
+        assert_eq!(refused.field(), "path");
+    }
 }
 
 #[test]
 fn an_endpoint_is_a_host_and_a_port() {
-    for text in ["127.0.0.1:50001", "[::1]:1", "bitcoin-knots:8332"] {
-        assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+    for (host, text) in [
+        ("127.0.0.1", "127.0.0.1:8332"),
+        ("::1", "[::1]:8332"),
+        ("bitcoin-knots", "bitcoin-knots:8332"),
+    ] {
+        let endpoint = Endpoint::new(text).unwrap();
+        assert_eq!((endpoint.host(), endpoint.port()), (host, "8332"));
     }
     for text in ["", ":1", "x", "x:", "x:0", "x:+1", "http://x:1", "x:1/", "a:b:1", "x_y:1"] {
         assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
