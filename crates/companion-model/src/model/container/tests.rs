@@ -46,50 +46,35 @@ fn a_path_has_one_spelling_only() {
     }
 }
 
+fn port(address: Option<&str>) -> PortMapping {
+    let (host, container) = (1.try_into().unwrap(), 2.try_into().unwrap());
+    let address = address.map(|address| address.parse().unwrap());
+    PortMapping { address, host, container, protocol: Protocol::Tcp }
+}
+
 #[test]
 fn a_port_in_the_hosts_network_is_refused() {
-    let port = PortMapping {
-        address: None,
-        host: 1.try_into().unwrap(),
-        container: 2.try_into().unwrap(),
-        protocol: Protocol::Tcp,
-    };
-    let mut spec =
-        ContainerSpec { network: Network::Host, ports: vec![port], ..ContainerSpec::default() };
+    let mut spec = ContainerSpec { network: Network::Host, ..ContainerSpec::default() };
+    spec.ports.push(port(None));
     assert_eq!(spec.validate().unwrap_err().field(), "ports");
     spec.network = Network::Bridge;
     spec.validate().unwrap();
-    spec.ports.push(port);
+    spec.ports.push(port(None));
     assert_eq!(spec.validate().unwrap_err().field(), "ports");
 }
 
 #[test]
 fn host_loopback_needs_a_bridge_and_ports_on_ipv4_addresses() {
-    let published = |address: &str| PortMapping {
-        address: Some(address.parse().unwrap()),
-        host: 1.try_into().unwrap(),
-        container: 2.try_into().unwrap(),
-        protocol: Protocol::Tcp,
-    };
     let mut spec = ContainerSpec { host_loopback: true, ..ContainerSpec::default() };
-    spec.ports.push(published("127.0.0.1"));
+    spec.ports.push(port(Some("127.0.0.1")));
     spec.validate().unwrap();
-    spec.ports.push(published("::1"));
+    spec.ports.push(port(Some("::1")));
     assert_eq!(spec.validate().unwrap_err().field(), "host_loopback");
     let backends = Network::Named(NetworkName::new("backends").unwrap());
     for network in [Network::Host, backends] {
         let spec = ContainerSpec { network, host_loopback: true, ..ContainerSpec::default() };
         assert_eq!(spec.validate().unwrap_err().field(), "host_loopback");
     }
-}
-
-#[test]
-fn two_mounts_on_one_path_are_refused() {
-    let mount = BindMount { source: path("/a"), target: path("/t"), read_only: true };
-    let tmpfs = Tmpfs { target: path("/t"), size: None };
-    let spec =
-        ContainerSpec { mounts: vec![mount], tmpfs: vec![tmpfs], ..ContainerSpec::default() };
-    assert_eq!(spec.validate().unwrap_err().field(), "mounts");
 }
 
 #[test]
@@ -100,16 +85,19 @@ fn a_device_outside_dev_is_refused() {
 }
 
 #[test]
+fn size_of_a_specification_has_a_limit() {
+    let mut spec =
+        ContainerSpec { command: vec!["x".repeat(1024); 255], ..ContainerSpec::default() };
+    spec.validate().unwrap();
+    spec.command.push("x".repeat(1024));
+    assert_eq!(spec.validate().unwrap_err().field(), "container");
+}
+
+#[test]
 fn a_refused_environment_value_is_not_shown() {
     let environment = [(EnvName::new("TOKEN").unwrap(), "hunter2\0".to_owned())].into();
     let refusal = ContainerSpec { environment, ..ContainerSpec::default() }.validate().unwrap_err();
     assert!(!refusal.to_string().contains("hunter2"));
-}
-
-#[test]
-fn unset_fields_do_not_take_part_in_the_canonical_form() {
-    let text = serde_json::to_string(&ContainerSpec::default()).unwrap();
-    assert_eq!(text, r#"{"network":"bridge","restart":"always"}"#);
 }
 
 #[test]
@@ -121,8 +109,12 @@ fn a_target_or_a_variable_has_one_source() {
     };
     let mut spec = ContainerSpec { volumes: vec![volume("a")], ..ContainerSpec::default() };
     spec.validate().unwrap();
+    let mut tmpfs = spec.clone();
+    tmpfs.tmpfs.push(Tmpfs { target: path("/data"), size: None });
     spec.volumes.push(volume("b"));
-    assert_eq!(spec.validate().unwrap_err().field(), "mounts");
+    for spec in [spec, tmpfs] {
+        assert_eq!(spec.validate().unwrap_err().field(), "mounts");
+    }
     let name = EnvName::new("PASSWORD").unwrap();
     let secrets = [(name.clone(), SecretName::new("x").unwrap())].into();
     let mut spec = ContainerSpec { secret_environment: secrets, ..ContainerSpec::default() };
