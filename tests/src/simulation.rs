@@ -160,7 +160,7 @@ impl ManagedHost {
     ) -> PortResult<Result<Convergence, ReconcileError>> {
         intent.record(host).await?;
         let process = self.process(host);
-        let pass = process.converge_for(&[intent.name().clone()].into()).await;
+        let pass = process.converge_for(Some(&[intent.name().clone()].into())).await;
         process.shut_down().await;
         Ok(pass)
     }

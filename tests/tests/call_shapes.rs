@@ -16,8 +16,8 @@ use companion_core::ports::image_provider::MockImageProvider;
 use companion_core::ports::leadership::MockLeadership;
 use companion_core::ports::service_manager::MockServiceManager;
 use companion_core::ports::unit_store::MockUnitStore;
-use companion_core::ports::{Acquired, Host, Lease};
-use companion_core::reconciler::Reconciler;
+use companion_core::ports::{Acquired, Host};
+use companion_core::reconciler::{Outcome, Reconciler};
 use companion_tests::node::viewer;
 
 /// An empty host that answers every read and expects no other call.
@@ -90,14 +90,14 @@ fn reconciler(host: Reads) -> Reconciler {
 #[tokio::test(start_paused = true)]
 async fn dry_run_calls_read_methods_only_and_takes_no_leadership() {
     let reconcile = reconciler(reads()).dry_run().await.unwrap();
-    let verbs: Vec<_> = reconcile.plan.steps.iter().map(|step| step.verb()).collect();
+    let verbs: Vec<_> = reconcile.plan.steps.iter().map(|step| step.action.verb()).collect();
     assert_eq!(verbs, ["run-hook", "ensure-image"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn reconcile_calls_only_the_write_methods_of_its_steps() {
     let mut host = reads();
-    host.leadership.expect_acquire().times(1).returning(|| Ok(Acquired::Leading(Lease::new(()))));
+    host.leadership.expect_acquire().times(1).returning(|| Ok(Acquired::Leading(Box::new(()))));
     host.hooks.expect_render().times(1).returning(|_hook| {
         Ok(companion_core::model::hook::Rendered::new(b"configuration".to_vec()))
     });
@@ -111,7 +111,7 @@ async fn reconcile_calls_only_the_write_methods_of_its_steps() {
     });
     let reconciler = reconciler(host);
     let reconcile = reconciler.reconcile_once().await.unwrap();
-    assert!(reconcile.execution.is_clean());
+    assert_eq!(reconcile.outcomes, [Outcome::Begun, Outcome::Begun]);
     // Both run to completion; a mock panics on drop if an expected call is missing.
     for _ in 0..10 {
         tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
 //! `Leadership` on the fake host. The kernel would release the lease, so it is not part of the world.
 
 use async_trait::async_trait;
-use companion_core::ports::{Acquired, Held, Leadership, Lease, PortResult};
+use companion_core::ports::{Acquired, Leadership, Lease, PortResult};
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
@@ -17,7 +17,7 @@ impl Drop for Guard {
     }
 }
 
-impl Held for Guard {
+impl Lease for Guard {
     fn is_held(&self) -> bool {
         true
     }
@@ -35,7 +35,7 @@ impl FakeHost {
             Some(leader) => Acquired::Led { by: format!("actor {leader}") },
             None => {
                 state.leader = Some(self.actor);
-                Acquired::Leading(Lease::new(Guard { host: self.clone() }))
+                Acquired::Leading(Box::new(Guard { host: self.clone() }))
             }
         }
     }

@@ -22,9 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use companion_core::ports::{
-    Acquired, Held, Leadership, Lease, PortError, PortErrorKind, PortResult,
-};
+use companion_core::ports::{Acquired, Leadership, Lease, PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, LockFile, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
@@ -180,7 +178,7 @@ impl Leadership for LeaderLock {
         let (heartbeat, wake) = (Arc::clone(&self.heartbeat), Arc::clone(&self.wake));
         heartbeat.beat();
         let answers = AbortOnDropHandle::new(tokio::spawn(answer(listener, heartbeat, wake)));
-        Ok(Acquired::Leading(Lease::new(Guard { _answers: answers, lock: file })))
+        Ok(Acquired::Leading(Box::new(Guard { _answers: answers, lock: file })))
     }
 }
 
@@ -190,7 +188,7 @@ struct Guard {
     lock: LockFile,
 }
 
-impl Held for Guard {
+impl Lease for Guard {
     /// The runtime directory is in memory, so that looking takes no time.
     fn is_held(&self) -> bool {
         self.lock.is_in_place()

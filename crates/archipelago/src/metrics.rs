@@ -127,12 +127,12 @@ impl EventSink for Metrics {
 impl Counts {
     fn step_ended(&mut self, step: &Step, outcome: &Outcome) {
         // The shared load serves several companions; their own steps have the reason.
-        let Step::Companion(one) = step else { return };
-        let reason = reason_word(&one.reason).unwrap_or_default();
-        let (name, verb) = (&one.companion, step.verb());
+        let Some(name) = step.companion() else { return };
+        let reason = reason_word(&step.reason).unwrap_or_default();
+        let verb = step.action.verb();
         match outcome {
             Outcome::Begun => {
-                self.under_way.insert((name.clone(), one.work), (verb, reason));
+                self.under_way.insert((name.clone(), step.work), (verb, reason));
             }
             Outcome::Done => self.done(name, verb, reason),
             Outcome::Failed(_) => self.failed(name, verb),

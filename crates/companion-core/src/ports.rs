@@ -12,7 +12,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 
 use crate::error_chain::chain;
@@ -32,7 +31,7 @@ pub use container_runtime::ContainerRuntime;
 pub use desired_store::DesiredStore;
 pub use hook_runner::HookRunner;
 pub use image_provider::ImageProvider;
-pub use leadership::{Acquired, Held, Leadership, Lease};
+pub use leadership::{Acquired, Leadership, Lease};
 pub use service_manager::{Job, ServiceManager};
 pub use unit_store::UnitStore;
 
@@ -141,12 +140,6 @@ impl Hint {
             (Self::Companions(names), Self::Companions(others)) => names.extend(others),
             (this, Self::All) => *this = Self::All,
         }
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Host")
     }
 }
 

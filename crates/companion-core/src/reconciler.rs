@@ -25,7 +25,7 @@ mod observe;
 pub mod parts;
 mod tasks;
 
-pub use companion_model::reconcile::{Convergence, Execution, Outcome, Reconcile};
+pub use companion_model::reconcile::{Convergence, Outcome, Reconcile};
 pub use events::{Event, EventSink, NoEvents};
 use observe::bounded;
 use parts::{Advance, Context, Executor, catch_up, observe_again_and_plan, observe_and_plan};
@@ -126,7 +126,7 @@ struct State {
     memory: Memory,
     tasks: Tasks,
     jitter: Jitter,
-    lease: Option<Lease>,
+    lease: Option<Box<dyn Lease>>,
 }
 
 impl Reconciler {
@@ -170,7 +170,7 @@ impl Reconciler {
     }
 
     async fn lead_in(&self, state: &mut State) -> Result<(), ReconcileError> {
-        if state.lease.as_ref().is_some_and(Lease::is_held) {
+        if state.lease.as_ref().is_some_and(|lease| lease.is_held()) {
             return Ok(());
         }
         // Release a lost lease first, so that it can be acquired again.
@@ -232,7 +232,6 @@ impl Reconciler {
         self.lead_in(state).await?;
         let State { memory, tasks, jitter, .. } = state;
         let desired = self.desired().await?;
-        tasks.abort(&memory.outdated(&desired));
         let mut context = self.context(jitter);
         let (last_at, ended) = (memory.now, tasks.take_ended());
         let since = since.filter(|(last, _)| last.at == last_at).map(|(last, mut changed)| {
@@ -252,12 +251,12 @@ impl Reconciler {
         memory.learn(&reconcile);
         tasks.abort(&reconcile.plan.superseded);
         if let Some(names) = only {
-            reconcile.restrict_to(names);
+            reconcile.names = Some(names.clone());
         }
         let mut executor = Executor::new(&reconcile);
         while let Some(advance) = executor.step(memory, &mut context).await {
             if let Advance::Taken { outcome, task } = advance {
-                reconcile.execution.outcomes.push(outcome);
+                reconcile.outcomes.push(outcome);
                 task.into_iter().for_each(|task| tasks.spawn(*task));
             }
         }
@@ -297,21 +296,14 @@ impl Reconciler {
     /// # Errors
     /// As [`reconcile_once`](Self::reconcile_once).
     pub async fn converge(&self) -> Result<Convergence, ReconcileError> {
-        self.converge_within(None).await
+        self.converge_for(None).await
     }
 
-    /// Converges `names` only: steps of others are neither started nor awaited.
+    /// Converges `names` only, or all: steps of others are neither started nor awaited.
     ///
     /// # Errors
     /// As [`reconcile_once`](Self::reconcile_once).
     pub async fn converge_for(
-        &self,
-        names: &BTreeSet<CompanionName>,
-    ) -> Result<Convergence, ReconcileError> {
-        self.converge_within(Some(names)).await
-    }
-
-    async fn converge_within(
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Convergence, ReconcileError> {
@@ -322,15 +314,15 @@ impl Reconciler {
             let mut ended = self.ended.subscribe();
             let last = self.reconcile(names, None).await?;
             reconciles += 1;
-            let outcomes = last.execution.outcomes.iter().cloned();
+            let outcomes = last.outcomes.iter().cloned();
             steps.extend(last.steps().into_iter().zip(outcomes));
             if last.is_settled() || Instant::now() >= deadline {
                 return Ok(Convergence { reconciles, steps, last });
             }
             // After steps, reconcile again immediately, unless they are still running.
-            let began = last.execution.outcomes.contains(&Outcome::Begun);
+            let began = last.outcomes.contains(&Outcome::Begun);
             if last.steps().is_empty() || began {
-                let pause = last.plan.requeue_after.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+                let pause = last.requeue_after().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
                 // Either way the next reconcile observes the whole state.
                 let _ = tokio::time::timeout(pause, ended.changed()).await;
             }
@@ -361,11 +353,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A source of jitter based on the random seeds of the standard library's maps.
 fn random_jitter() -> Jitter {
     use std::hash::{BuildHasher, RandomState};
-    let state = RandomState::new();
-    let mut drawn = 0_u64;
-    Box::new(move || {
-        drawn = drawn.wrapping_add(1);
-        let [low, high, ..] = state.hash_one(drawn).to_le_bytes();
+    // Each state has keys of its own.
+    Box::new(|| {
+        let [low, high, ..] = RandomState::new().hash_one(0).to_le_bytes();
         u16::from_le_bytes([low, high])
     })
 }

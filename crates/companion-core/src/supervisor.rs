@@ -52,15 +52,10 @@ impl Supervisor {
         Self { resync, ..self }
     }
 
-    /// Sets the wake-up source, which may already be notified.
+    /// Sets the handle that event sources notify to trigger a reconcile; it may already be notified.
     #[must_use]
     pub fn woken_by(self, wake: Arc<Notify>) -> Self {
         Self { wake, ..self }
-    }
-
-    /// Returns the handle that event sources notify to trigger a reconcile.
-    pub fn wake(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
     }
 
     /// Reconciles until `shutdown` and passes each result to `on_reconcile`, which can notify a watchdog.
@@ -74,7 +69,8 @@ impl Supervisor {
         mut on_reconcile: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) {
         let host = self.reconciler.host().clone();
-        let mut hints = Hints { paid_until: Instant::now() };
+        // Until when the reconciles caused by hints use up their share (a leaky bucket).
+        let mut paid_until = Instant::now();
         let mut resync_at = Instant::now();
         let mut last = None;
         let (mut hinted, mut by_hint, mut requested) = (Hint::NONE, false, false);
@@ -91,10 +87,13 @@ impl Supervisor {
             if std::mem::take(&mut by_hint) {
                 // A reconcile that repairs takes as long as the host needs, and the back-off limits repairs.
                 let repairs = reconcile.as_ref().is_ok_and(|done| !done.steps().is_empty());
-                hints.charge(if repairs { Duration::ZERO } else { begun.elapsed() });
+                let took = if repairs { Duration::ZERO } else { begun.elapsed() };
+                let (least, most) = HINT_COST;
+                let cost = took.saturating_mul(HINT_SHARE).clamp(least, most);
+                paid_until = paid_until.max(Instant::now()) + cost;
             }
             if let Err(error) = &reconcile {
-                log_failed_reconcile(error);
+                error!("{}", error.chain());
             }
             let now = Instant::now();
             if reconcile.as_ref().map_or(true, |reconcile| reconcile.names.is_none()) {
@@ -104,6 +103,7 @@ impl Supervisor {
             on_reconcile(&reconcile);
             last = reconcile.ok();
             let next_event = begun + DEBOUNCE;
+            let next_hint = paid_until.checked_sub(HINT_BURST).unwrap_or(paid_until);
             let request = async {
                 tokio::select! {
                     () = self.wake.notified() => {}
@@ -117,7 +117,7 @@ impl Supervisor {
                 () = tokio::time::sleep_until(next.min(resync_at)) => {}
                 () = &mut ended => {}
                 () = not_before(next_event, request) => {}
-                () = not_before(next_event.max(hints.next()), hint) => by_hint = true,
+                () = not_before(next_event.max(next_hint), hint) => by_hint = true,
             }
         }
         info!("shutting down; companions keep running");
@@ -133,35 +133,12 @@ async fn not_before(earliest: Instant, event: impl Future<Output = ()>) {
     tokio::time::sleep_until(earliest).await;
 }
 
-/// Limits reconciles caused by hints to their share of the time (a leaky bucket).
-struct Hints {
-    /// Until when the reconciles so far use up the share.
-    paid_until: Instant,
-}
-
-impl Hints {
-    fn charge(&mut self, took: Duration) {
-        let (least, most) = HINT_COST;
-        let cost = took.saturating_mul(HINT_SHARE).clamp(least, most);
-        self.paid_until = self.paid_until.max(Instant::now()) + cost;
-    }
-
-    /// Returns when the next hint may cause a reconcile.
-    fn next(&self) -> Instant {
-        self.paid_until.checked_sub(HINT_BURST).unwrap_or(self.paid_until)
-    }
-}
-
 /// Returns the time of the next reconcile if no wake-up comes first.
 fn pause_after(reconcile: &Result<Reconcile, ReconcileError>, resync: Duration) -> Duration {
     match reconcile {
         // Observe again soon after any step: only a read confirms success.
         Ok(reconcile) if !reconcile.steps().is_empty() => Duration::from_secs(1).min(resync),
-        Ok(reconcile) => reconcile.plan.requeue_after.unwrap_or(resync).max(DEBOUNCE).min(resync),
+        Ok(reconcile) => reconcile.requeue_after().unwrap_or(resync).max(DEBOUNCE).min(resync),
         Err(_) => resync,
     }
-}
-
-fn log_failed_reconcile(error: &ReconcileError) {
-    error!("{}", error.chain());
 }

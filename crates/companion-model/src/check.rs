@@ -3,16 +3,18 @@
 //! It shares no code with the planner, so that a bug is not repeated. Every test checks every plan, and so does
 //! the reconciler.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::model::hook::ConfigFile;
-use crate::model::observed::{ObservedCompanion, ObservedState};
+use crate::model::image::ImageId;
+use crate::model::observed::{Observation, ObservedCompanion, ObservedState};
+use crate::model::revision::Revision;
 use crate::model::service::{LoadedUnit, RunState};
 use crate::model::unit::{ContainerState, UnitFileState};
-use crate::plan::{Action, CompanionStep, Need, Plan, Step};
+use crate::plan::{Action, Condition, Need, Plan, Step};
 
 /// The maximum number of steps per companion in one plan.
 pub const STEPS_LIMIT: usize = 6;
@@ -68,44 +70,34 @@ impl fmt::Display for Violation {
 /// Returns the rules that `plan` breaks, given its inputs; empty for a valid plan.
 pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> Vec<Violation> {
     let mut found = BTreeSet::new();
-    let mut counts: BTreeMap<&CompanionName, usize> = BTreeMap::new();
-    for step in plan.steps.iter().filter_map(Step::as_companion) {
-        let name = &step.companion;
-        *counts.entry(name).or_default() += 1;
-        let mut report = |rule| {
-            found.insert(Violation { rule, companion: Some(name.clone()) });
+    for step in &plan.steps {
+        let Some(name) = step.companion() else { continue };
+        let mut breaks = |is_broken: bool, rule: Rule| {
+            found.extend(is_broken.then(|| Violation { rule, companion: Some(name.clone()) }));
         };
-        let seen = observed.companions.get(name);
-        intended(step, desired).into_iter().for_each(&mut report);
-        match seen {
-            Some(seen) => on_host(step, seen).into_iter().for_each(&mut report),
-            None => report(Rule::NothingOnUnknown),
-        }
+        let of_name = || plan.steps.iter().filter(|other| other.companion() == Some(name));
+        let repeated = of_name().filter(|other| other.action == step.action).count() > 1;
+        breaks(repeated || of_name().count() > STEPS_LIMIT, Rule::Bounded);
+        breaks(desired.generation(name) != Some(step.generation), Rule::OnlyWhatIsDesired);
+        let removes = removes(&step.action);
+        breaks(removes.is_some_and(|it| it != desired.removal(name).is_some()), Rule::OneDirection);
         let running = observed.history.running.get(name);
-        if running.is_some_and(|running| running.contains_key(&step.work)) {
-            report(Rule::NoSecondWork);
+        breaks(running.is_some_and(|it| it.contains_key(&step.work)), Rule::NoSecondWork);
+        match observed.companions.get(name) {
+            Some(seen) => on_host(&step.action, seen, &mut breaks),
+            None => breaks(true, Rule::NothingOnUnknown),
         }
     }
-    for (name, count) in counts {
-        let twice = plan
-            .steps(name)
-            .any(|step| plan.steps(name).filter(|other| other.action == step.action).count() > 1);
-        if count > STEPS_LIMIT || twice {
-            found.insert(Violation { rule: Rule::Bounded, companion: Some(name.clone()) });
-        }
+    if !is_in_order(plan, observed) {
+        found.insert(Violation { rule: Rule::OneLoadInOrder, companion: None });
     }
-    found.extend(load_order(plan, observed));
     found.into_iter().collect()
 }
 
-fn intended(step: &CompanionStep, desired: &DesiredState) -> Vec<Rule> {
-    let mut broken = Vec::new();
-    let name = &step.companion;
-    if desired.generation(name) != Some(step.generation) {
-        broken.push(Rule::OnlyWhatIsDesired);
-    }
-    let takes_down = match step.action {
-        Action::StopUnit
+/// Returns whether only companions pending deletion have this action, or only desired ones; `None` if both do.
+fn removes(action: &Action) -> Option<bool> {
+    match action {
+        Action::StopUnit(None)
         | Action::RemoveUnit
         | Action::RemoveConfig(_)
         | Action::RemoveContainer => Some(true),
@@ -114,170 +106,119 @@ fn intended(step: &CompanionStep, desired: &DesiredState) -> Vec<Rule> {
         | Action::WriteUnit(_)
         | Action::StartUnit(_)
         | Action::RestartUnit(_)
-        | Action::CancelRestart(_)
+        | Action::StopUnit(Some(_))
         | Action::SweepConfigs { .. } => Some(false),
-        Action::ResetFailed | Action::PruneImages(_) => None,
-    };
-    if takes_down.is_some_and(|down| down != desired.removal(name).is_some()) {
-        broken.push(Rule::OneDirection);
+        Action::ResetFailed | Action::PruneImages(_) | Action::LoadUnits => None,
     }
-    broken
 }
 
-fn has_unmanaged_container(seen: &ObservedCompanion) -> bool {
-    let container = seen.container.as_ref().and_then(|container| container.known());
-    matches!(container, Some(ContainerState::Unmanaged { .. }))
-}
-
-/// Returns whether the service is about to restart in place of an unmanaged container.
-fn restart_replaces_unmanaged(seen: &ObservedCompanion) -> bool {
-    let service = seen.service.known();
-    service.is_some_and(|service| service.run == RunState::BetweenRestarts)
-        && has_unmanaged_container(seen)
-}
-
-fn on_host(step: &CompanionStep, seen: &ObservedCompanion) -> Vec<Rule> {
-    let mut broken = Vec::new();
+fn on_host(action: &Action, seen: &ObservedCompanion, breaks: &mut impl FnMut(bool, Rule)) {
+    let (file, service) = (seen.unit.known(), seen.service.known());
+    let container = seen.container.as_ref().and_then(Observation::known);
+    let hook = seen.hook.as_ref().and_then(Observation::known);
     let touches_unit = !matches!(
-        step.action,
+        action,
         Action::RunHook { .. }
             | Action::EnsureImage(_)
             | Action::PruneImages(_)
             | Action::SweepConfigs { .. }
     );
+    let starts = started(action);
+
     let unmanaged_file =
-        seen.unit.known().is_some_and(|file| matches!(file.state, UnitFileState::Unmanaged { .. }));
-    let unmanaged_container = has_unmanaged_container(seen);
-    if touches_unit && unmanaged_file {
-        broken.push(Rule::NothingUnmanaged);
-    }
-    let replaces = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_))
-        || step.action == Action::RemoveContainer;
-    if replaces && unmanaged_container {
-        broken.push(Rule::NothingUnmanaged);
-    }
-    if touches_unit && (seen.unit.known().is_none() || seen.service.known().is_none())
-        || is_unread(step, seen)
-    {
-        broken.push(Rule::NothingOnUnknown);
-    }
-    let service = seen.service.known();
+        file.is_some_and(|file| matches!(file.state, UnitFileState::Unmanaged { .. }));
+    let unmanaged_container = matches!(container, Some(ContainerState::Unmanaged { .. }));
+    let replaces = starts.is_some() || *action == Action::RemoveContainer;
+    let touches = touches_unit && unmanaged_file || replaces && unmanaged_container;
+    breaks(touches, Rule::NothingUnmanaged);
+
+    let is_unread = match action {
+        Action::RemoveContainer => container.is_none(),
+        Action::RemoveConfig(_) | Action::SweepConfigs { .. } => hook.is_none(),
+        // The container is read only where a start would replace it.
+        Action::StartUnit(_) | Action::RestartUnit(_) => {
+            seen.container.is_some() && container.is_none()
+        }
+        _ => false,
+    };
+    // A rendering could restore or remove objects named by an unread unit or process.
+    let is_based_on_unit = touches_unit || matches!(action, Action::RunHook { .. });
+    let unit_is_unread = file.is_none() || service.is_none();
+    breaks(is_unread || is_based_on_unit && unit_is_unread, Rule::NothingOnUnknown);
+
     let held = service.is_some_and(|service| matches!(service.unit, LoadedUnit::Held { .. }));
-    if touches_unit && held {
-        broken.push(Rule::HoldIsRespected);
-    }
-    if removes_used(step, seen) {
-        broken.push(Rule::NothingInUse);
-    }
-    let cancels = matches!(step.action, Action::CancelRestart(_));
-    if cancels && !restart_replaces_unmanaged(seen) {
-        broken.push(Rule::NoCauselessRestart);
-    }
-    broken.extend(on_start(step, seen));
-    broken
+    breaks(touches_unit && held, Rule::HoldIsRespected);
+    breaks(removes_used(action, &seen.claims()), Rule::NothingInUse);
+    let is_restarting = service.is_some_and(|service| service.run == RunState::BetweenRestarts);
+    let cancels = matches!(action, Action::StopUnit(Some(_)));
+    breaks(cancels && !(is_restarting && unmanaged_container), Rule::NoCauselessRestart);
+
+    let Some(condition) = starts else { return };
+    let image = seen.image.as_ref().and_then(Observation::known);
+    let config = match (&seen.hook, condition.loaded.config) {
+        (None, None) => true,
+        (Some(_), Some(id)) => {
+            hook.is_some_and(|state| state.files.get(&id) == Some(&ConfigFile::Intact))
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    let has_image = image.is_some_and(|image| image.present.is_some());
+    breaks(!config || !has_image, Rule::StagesBelowFirst);
+    let is_causeless = service.is_some_and(|service| {
+        let is_healthy = service.running == Some(condition.loaded) && !service.frozen;
+        service.is_up() && (is_healthy || condition.need == Need::NotRunning)
+    });
+    breaks(is_causeless, Rule::NoCauselessRestart);
 }
 
-/// Returns whether the step removes an object named by the companion's own unit or process.
-fn removes_used(step: &CompanionStep, seen: &ObservedCompanion) -> bool {
-    let claims = seen.claims();
-    match &step.action {
+/// Returns the condition of an action that starts a process.
+fn started(action: &Action) -> Option<&Condition> {
+    match action {
+        Action::StartUnit(condition) | Action::RestartUnit(condition) => Some(condition),
+        _ => None,
+    }
+}
+
+/// Returns whether the action removes an object that the companion's own unit or process names.
+fn removes_used(action: &Action, claims: &[Revision]) -> bool {
+    match action {
         Action::SweepConfigs { keep, .. } => {
             claims.iter().any(|revision| revision.config.is_some_and(|id| id != *keep))
         }
         Action::PruneImages(images) => {
-            let images: Vec<_> = images.iter().map(|id| id.fingerprint()).collect();
+            let images: Vec<_> = images.iter().map(ImageId::fingerprint).collect();
             claims.iter().any(|revision| images.contains(&revision.image))
         }
         _ => false,
     }
 }
 
-/// Returns whether the step removes or replaces an object in an unknown state.
-fn is_unread(step: &CompanionStep, seen: &ObservedCompanion) -> bool {
-    let known_container = seen.container.as_ref().is_some_and(|seen| seen.known().is_some());
-    match step.action {
-        Action::RemoveContainer => !known_container,
-        Action::RemoveConfig(_) | Action::SweepConfigs { .. } => {
-            seen.hook.as_ref().and_then(|hook| hook.known()).is_none()
-        }
-        // The container is read only where a start would replace it.
-        Action::StartUnit(_) | Action::RestartUnit(_) => {
-            seen.container.is_some() && !known_container
-        }
-        // Objects named by an unread unit or process could be restored or removed.
-        Action::RunHook { .. } => seen.unit.known().is_none() || seen.service.known().is_none(),
-        Action::EnsureImage(_)
-        | Action::WriteUnit(_)
-        | Action::RemoveUnit
-        | Action::ResetFailed
-        | Action::StopUnit
-        | Action::CancelRestart(_)
-        | Action::PruneImages(_) => false,
-    }
-}
-
-fn on_start(step: &CompanionStep, seen: &ObservedCompanion) -> Vec<Rule> {
-    let (Action::StartUnit(condition) | Action::RestartUnit(condition)) = &step.action else {
-        return Vec::new();
-    };
-    let mut broken = Vec::new();
-    let image = seen.image.as_ref().and_then(|image| image.known());
-    let config = match (seen.hook.as_ref().map(|hook| hook.known()), condition.loaded.config) {
-        (None, None) => true,
-        (Some(Some(state)), Some(id)) => state.files.get(&id) == Some(&ConfigFile::Intact),
-        (None, Some(_)) | (Some(_), _) => false,
-    };
-    if !config || image.is_none_or(|image| image.present.is_none()) {
-        broken.push(Rule::StagesBelowFirst);
-    }
-    let healthy = seen.service.known().is_some_and(|service| {
-        service.is_up() && service.running == Some(condition.loaded) && !service.frozen
-    });
-    let start_of_running = condition.need == Need::NotRunning
-        && seen.service.known().is_some_and(|service| service.is_up());
-    if healthy || start_of_running {
-        broken.push(Rule::NoCauselessRestart);
-    }
-    broken
-}
-
 /// Returns whether `step` changes what a load reads: fixing the mode of a unit with the expected bytes does not.
-fn changes_unit(step: &CompanionStep, observed: &ObservedState) -> bool {
+fn changes_unit(step: &Step, observed: &ObservedState) -> bool {
     match &step.action {
         Action::WriteUnit(unit) => {
-            let seen = observed.companions.get(&step.companion).and_then(|seen| seen.unit.known());
+            let seen = step.companion().and_then(|name| observed.companions.get(name));
             let fixed = UnitFileState::WrongMode { revision: unit.revision };
-            seen.is_none_or(|file| file.state != fixed)
+            seen.and_then(|seen| seen.unit.known()).is_none_or(|file| file.state != fixed)
         }
-        Action::RemoveUnit => true,
-        _ => false,
+        action => *action == Action::RemoveUnit,
     }
 }
 
-/// Units are changed before the only load, and started after it.
-fn load_order(plan: &Plan, observed: &ObservedState) -> Option<Violation> {
-    let steps = || plan.steps.iter().enumerate();
-    let own = || steps().filter_map(|(at, step)| Some((at, step.as_companion()?)));
-    let mut loads = steps().filter(|(_, step)| matches!(step, Step::Load(_))).map(|(at, _)| at);
-    let load = loads.next();
-    let changed: BTreeSet<_> = own()
-        .filter(|(_, step)| changes_unit(step, observed))
-        .map(|(at, step)| (&step.companion, at))
-        .collect();
+/// Returns whether each changed unit is loaded afterwards, by the only load, and no unit is started before it is written
+/// and loaded.
+fn is_in_order(plan: &Plan, observed: &ObservedState) -> bool {
+    let is_load = |step: &Step| step.action == Action::LoadUnits;
+    let loads = plan.steps.iter().filter(|step| is_load(step)).count();
     let loads_units = observed.traits.loads_units;
-    let late_change = changed.iter().any(|(_, at)| load.is_none_or(|load| load < *at));
-    let mut starts = own()
-        .filter(|(_, step)| matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_)));
-    let early_start = starts.any(|(at, step)| {
-        let changed_at = changed.iter().find(|(name, _)| **name == step.companion);
-        if !loads_units {
-            return step.after_load || changed_at.is_some_and(|(_, changed)| *changed > at);
+    let follow = |(at, step): (usize, &Step)| {
+        let Some(name) = step.companion() else { return true };
+        let mut later = plan.steps.iter().skip(at).filter(|later| later.serves(name));
+        if started(&step.action).is_some() {
+            !later.any(|later| is_load(later) || changes_unit(later, observed))
+        } else {
+            !loads_units || !changes_unit(step, observed) || later.any(is_load)
         }
-        let needs_load = step.after_load || changed_at.is_some();
-        needs_load && (!step.after_load || load.is_none_or(|load| load > at))
-    });
-    let late_change = late_change && loads_units;
-    let needless_load = load.is_some() && !loads_units;
-    (loads.next().is_some() || needless_load || late_change || early_start)
-        .then_some(Violation { rule: Rule::OneLoadInOrder, companion: None })
+    };
+    loads <= usize::from(loads_units) && plan.steps.iter().enumerate().all(follow)
 }

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
-use crate::model::desired::DesiredState;
 use crate::model::error::Problem;
-use crate::model::observed::{Attempt, FirstSeen, History, ObservedState, VerifiedRun, Work};
+use crate::model::observed::{Attempt, History, KnownRun, ObservedState, Work};
 use crate::model::unit::UnitFileState;
-use crate::planner::RESTART_INTERVAL;
+use crate::planner::{RESTART_INTERVAL, backoff};
 use crate::reconcile::Reconcile;
 
 mod attempts;
@@ -30,13 +29,6 @@ impl Memory {
         self.history.running.entry(name).or_default().insert(work, attempt);
     }
 
-    fn remove_task(&mut self, (name, work): &TaskKey) -> Option<Attempt> {
-        let running = self.history.running.get_mut(name)?;
-        let attempt = running.remove(work);
-        self.history.running.retain(|_, running| !running.is_empty());
-        attempt
-    }
-
     /// Records, as of `now`, the tasks that ended since the last call, and returns those that it knew.
     ///
     /// `jitter` is the jitter of the back-off delay, see [`backoff::delay`](crate::planner::backoff::delay).
@@ -47,69 +39,58 @@ impl Memory {
         jitter: &mut dyn FnMut() -> u16,
     ) -> Vec<Ended> {
         self.now = now;
-        ended.retain(|Ended { key, end, ago }| {
-            let Some(attempt) = self.remove_task(key) else { return false };
-            if *end != End::Dropped {
-                self.ended(key, attempt.input, end, now.before(*ago), jitter());
+        ended.retain(|Ended { key: (name, work), end, ago }| {
+            let running = self.history.running.get_mut(name);
+            let Some(attempt) = running.and_then(|it| it.remove(work)) else { return false };
+            let failure = self.history.failures.get_mut(name).and_then(|it| it.get_mut(work));
+            if let Some(failure) = failure.filter(|failure| failure.input == attempt.input)
+                && *end != End::Dropped
+            {
+                // The back-off starts when the work ended, whatever its outcome.
+                let delay = backoff::delay(failure.count, jitter());
+                failure.retry_at = now.before(*ago).after(delay);
+                if let End::Failed(problem) = end {
+                    failure.problem.clone_from(problem);
+                }
             }
             true
         });
+        self.history.running.retain(|_, running| !running.is_empty());
         ended
-    }
-
-    /// Returns the tasks to cancel: renderings and builds for companions that are no longer desired.
-    ///
-    /// The [plan](crate::plan::Plan::superseded) lists tasks whose input changed. Service manager jobs are not
-    /// included: dropping the wait would not cancel the job.
-    pub fn outdated(&self, desired: &DesiredState) -> Vec<TaskKey> {
-        let is_outdated = |name: &CompanionName, work: &Work| match work {
-            Work::Hook | Work::Image => desired.companion(name).is_none(),
-            Work::Unit | Work::Load | Work::Service | Work::Removal | Work::Prune => false,
-        };
-        let running = self.history.running.iter();
-        let keys = running.flat_map(|(name, all)| all.keys().map(move |work| (name, *work)));
-        let outdated = keys.filter(|(name, work)| is_outdated(name, work));
-        outdated.map(|(name, work)| (name.clone(), work)).collect()
     }
 
     /// Updates the memory from the observed state and the plan, before execution.
     pub fn learn(&mut self, reconcile: &Reconcile) {
         self.reset_backoff(&reconcile.plan, self.now);
         self.remember_gone(reconcile);
-        self.remember_verified(&reconcile.observed);
-        self.remember_young(&reconcile.observed);
+        self.remember_runs(&reconcile.observed);
     }
 
-    /// Records the runs observed with a matching unit file, and forgets those of removed companions.
-    fn remember_verified(&mut self, observed: &ObservedState) {
-        self.history.verified.retain(|name, _| observed.companions.contains_key(name));
+    /// Records the runs observed with a matching unit file, and when each young run was first observed, so that it ages even
+    /// if the host's clock was set back. An older run needs no time.
+    fn remember_runs(&mut self, observed: &ObservedState) {
+        let mut known = std::mem::take(&mut self.history.runs);
         for (name, seen) in &observed.companions {
-            let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
-                continue;
-            };
-            let UnitFileState::Current { revision } = file.state else { continue };
-            let carried = [service.loaded(), service.running] == [Some(revision), Some(revision)];
-            if let Some(run_id) = service.run_id.clone().filter(|_| carried) {
-                self.history.verified.insert(name.clone(), VerifiedRun { revision, run_id });
-            }
-        }
-    }
-
-    /// Records when each young run was first observed, so that it ages even if the host's clock was set back. A run
-    /// that the host reports as old enough needs no record.
-    fn remember_young(&mut self, observed: &ObservedState) {
-        let known = std::mem::take(&mut self.history.up_since);
-        for (name, seen) in &observed.companions {
+            let before = known.remove(name);
             let Some(service) = seen.service.known() else {
-                let carried = known.get(name).cloned();
-                self.history.up_since.extend(carried.map(|seen| (name.clone(), seen)));
+                self.history.runs.extend(before.map(|run| (name.clone(), run)));
                 continue;
             };
-            let young = service.is_up() && service.up_for < RESTART_INTERVAL;
-            let Some(run_id) = service.run_id.clone().filter(|_| young) else { continue };
-            let before = known.get(name).filter(|before| before.run_id == run_id);
-            let at = before.map_or(self.now, |before| before.at);
-            self.history.up_since.insert(name.clone(), FirstSeen { run_id, at });
+            let Some(run_id) = service.run_id.clone() else { continue };
+            let before = before.filter(|before| before.run_id == run_id);
+            let (up_since, verified) =
+                before.map_or((None, None), |before| (before.up_since, before.verified));
+            let is_young = service.is_up() && service.up_for < RESTART_INTERVAL;
+            let up_since = is_young.then(|| up_since.unwrap_or(self.now));
+            let current = seen.unit.known().and_then(|file| match file.state {
+                UnitFileState::Current { revision } => Some(revision),
+                _ => None,
+            });
+            let is_carried = current == service.loaded() && current == service.running;
+            let verified = current.filter(|_| is_carried).or(verified);
+            if up_since.is_some() || verified.is_some() {
+                self.history.runs.insert(name.clone(), KnownRun { run_id, up_since, verified });
+            }
         }
     }
 

@@ -33,11 +33,6 @@ impl Monotonic {
         Self(since_origin)
     }
 
-    /// Returns the time since the origin.
-    pub const fn since_origin(self) -> Duration {
-        self.0
-    }
-
     /// Returns the point `delay` later, saturating at the maximum.
     #[must_use]
     pub const fn after(self, delay: Duration) -> Self {

@@ -2,9 +2,7 @@
 //!
 //! A plan is plain data. Printing it is a dry run; executing it requires no further decisions.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -33,8 +31,6 @@ pub struct Plan {
     pub recovered: Vec<(CompanionName, Work)>,
     /// Running work whose input changed: it is cancelled, and started again after it ended.
     pub superseded: Vec<(CompanionName, Work)>,
-    /// When to reconcile again without an event.
-    pub requeue_after: Option<Duration>,
 }
 
 impl Plan {
@@ -48,30 +44,9 @@ impl Plan {
         self.blocked.iter().filter(move |blocked| blocked.companion == *name)
     }
 
-    /// Limits the plan to `names`.
-    ///
-    /// A reload also loads other companions' files, but does not count as their attempt: their files may not be
-    /// written yet.
-    pub fn restrict_to(mut self, names: &BTreeSet<CompanionName>) -> Self {
-        self.steps.retain(|step| step.serves().any(|name| names.contains(name)));
-        for step in &mut self.steps {
-            if let Step::Load(load) = step {
-                load.wanted_by.retain(|(name, _input)| names.contains(name));
-            }
-        }
-        self.blocked.retain(|blocked| names.contains(&blocked.companion));
-        self
-    }
-
-    /// Returns the steps of `name`, without the shared reload.
-    pub fn steps(&self, name: &CompanionName) -> impl Iterator<Item = &CompanionStep> {
-        let own = self.steps.iter().filter_map(Step::as_companion);
-        own.filter(move |step| step.companion == *name)
-    }
-
-    /// Returns the steps of `name`, and the shared reload if it requires it.
+    /// Returns the steps of `name`, and the shared load if it needs it.
     pub fn serving(&self, name: &CompanionName) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(move |step| step.serves().any(|served| served == name))
+        self.steps.iter().filter(move |step| step.serves(name))
     }
 
     /// Returns whether there are no steps and no blocking conditions for `name`.
@@ -80,40 +55,21 @@ impl Plan {
     }
 }
 
-/// One step, and its reason.
+/// One step, and its reason: an action for one companion, or the load that all who need it share.
+///
+/// It is executed only if all earlier steps that serve its companion succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// One action for one companion.
-    Companion(CompanionStep),
-    /// One load of all units, shared by the companions that need it.
-    Load(Load),
-}
-
-/// One action for one companion.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CompanionStep {
-    /// The companion.
-    pub companion: CompanionName,
-    /// The generation of its intent.
+pub struct Step {
+    /// The companions that it serves, and digests of the inputs of their attempts: back-off applies only to an
+    /// attempt with the same inputs.
+    pub serves: Vec<(CompanionName, Fingerprint)>,
+    /// The generation of its companion's intent; the shared load has none.
     pub generation: Generation,
     /// The action.
     pub action: Action,
     /// The kind of work; failures are counted per kind.
     pub work: Work,
-    /// The reason.
-    pub reason: Reason,
-    /// A digest of the attempt's inputs: back-off applies only to an attempt with the same inputs.
-    pub input: Fingerprint,
-    /// Whether it requires that this plan's load succeeded.
-    pub after_load: bool,
-}
-
-/// Loads the units of the store into the service manager (`systemctl daemon-reload`).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Load {
-    /// The companions that need it, and the inputs of their attempts.
-    pub wanted_by: Vec<(CompanionName, Fingerprint)>,
-    /// The reason of one companion of the plan.
+    /// The reason; of the shared load that of one companion.
     pub reason: Reason,
 }
 
@@ -133,16 +89,16 @@ pub enum Action {
     WriteUnit(Box<UnitSpec>),
     /// Removes a unit file.
     RemoveUnit,
+    /// Loads the units of the store into the service manager (`systemctl daemon-reload`).
+    LoadUnits,
     /// Resets a service's failed state.
     ResetFailed,
     /// Starts a service if the condition still holds.
     StartUnit(Condition),
     /// Restarts a service if the condition still holds.
     RestartUnit(Condition),
-    /// Stops a service.
-    StopUnit,
-    /// Stops a service that is about to restart, if the condition still holds.
-    CancelRestart(Condition),
+    /// Stops a service, or only cancels its next restart if the condition still holds.
+    StopUnit(Option<Condition>),
     /// Removes a rendered configuration.
     RemoveConfig(HookSpec),
     /// Removes a container without a unit.
@@ -166,9 +122,9 @@ impl Action {
             Self::EnsureImage(_) => Work::Image,
             Self::PruneImages(_) | Self::SweepConfigs { .. } => Work::Prune,
             Self::WriteUnit(_) => Work::Unit,
+            Self::LoadUnits => Work::Load,
             Self::ResetFailed | Self::StartUnit(_) | Self::RestartUnit(_) => Work::Service,
-            Self::StopUnit
-            | Self::CancelRestart(_)
+            Self::StopUnit(_)
             | Self::RemoveUnit
             | Self::RemoveConfig(_)
             | Self::RemoveContainer => Work::Removal,
@@ -182,14 +138,25 @@ impl Action {
             Self::EnsureImage(_) => "ensure-image",
             Self::WriteUnit(_) => "write-unit",
             Self::RemoveUnit => "remove-unit",
+            Self::LoadUnits => "load-units",
             Self::ResetFailed => "reset-failed",
             Self::StartUnit(_) => "start",
             Self::RestartUnit(_) => "restart",
-            Self::StopUnit | Self::CancelRestart(_) => "stop",
+            Self::StopUnit(_) => "stop",
             Self::RemoveConfig(_) => "remove-config",
             Self::RemoveContainer => "remove-container",
             Self::PruneImages(_) => "prune-images",
             Self::SweepConfigs { .. } => "sweep-configs",
+        }
+    }
+
+    /// Returns the condition to check right before the action.
+    pub fn condition(&self) -> Option<&Condition> {
+        match self {
+            Self::StartUnit(condition)
+            | Self::RestartUnit(condition)
+            | Self::StopUnit(Some(condition)) => Some(condition),
+            _ => None,
         }
     }
 }
@@ -232,56 +199,80 @@ impl Condition {
 }
 
 /// The reason of a step.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The rendered configuration is missing.
+    #[error("configuration is missing")]
     ConfigMissing,
     /// The configuration would be rendered differently now.
+    #[error("configuration changed")]
     ConfigChanged,
     /// The rendered file was lost or modified outside companion, and the running process may have used it.
+    #[error("configuration was lost or modified outside companion")]
     ConfigRestored,
     /// The configuration is writable by others.
+    #[error("configuration is writable by others")]
     ConfigWritableByOthers,
     /// The configuration is readable by others.
+    #[error("configuration is readable by others")]
     ConfigReadableByOthers,
     /// The hook's output does not link to the configuration.
+    #[error("link to the configuration is missing or points elsewhere")]
     ConfigUnlinked,
     /// The image is not on the host.
+    #[error("image is missing")]
     ImageMissing,
     /// The image is damaged in the image store.
+    #[error("image is damaged in the image store")]
     ImageDamaged,
     /// The image's build context changed.
+    #[error("build context changed")]
     ContextChanged,
     /// The companion's image changed.
+    #[error("image changed")]
     ImageChanged,
     /// The unit file is missing.
+    #[error("unit file is missing")]
     UnitFileMissing,
     /// The unit file was modified outside companion.
+    #[error("unit file differs from the rendered unit")]
     UnitFileDrifted,
     /// The same specification is rendered differently than before.
+    #[error("this version of companion or Podman renders the unit differently")]
     RendererChanged,
     /// The unit file is writable by others.
+    #[error("unit file is writable by others")]
     UnitFileWrongMode,
     /// The companion's specification changed.
+    #[error("specification changed")]
     SpecChanged,
     /// The loaded unit differs from the unit file.
+    #[error("loaded unit differs from the unit file")]
     LoadedUnitStale,
     /// A tampered unit was restored, and the running process may have been started from it.
+    #[error("unit was modified outside companion")]
     UnitRestored,
     /// The running revision is unknown.
+    #[error("running revision unknown")]
     RevisionUnknown,
     /// The service does not run.
+    #[error("not running")]
     NotRunning,
     /// The service failed: how.
+    #[error("failed: {0}")]
     Failed(String),
     /// The processes are frozen.
+    #[error("frozen")]
     Frozen,
     /// An unmanaged container has its name.
+    #[error("an unmanaged container has its name")]
     NameTaken,
     /// The companion was removed.
+    #[error("app was removed")]
     Removed,
     /// It was replaced by newer images or rendered files.
+    #[error("replaced by newer images or files")]
     Superseded,
 }
 
@@ -297,114 +288,25 @@ impl From<StaleCause> for Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ConfigMissing => "configuration is missing",
-            Self::ConfigChanged => "configuration changed",
-            Self::ConfigRestored => "configuration was lost or modified outside companion",
-            Self::ConfigWritableByOthers => "configuration is writable by others",
-            Self::ConfigReadableByOthers => "configuration is readable by others",
-            Self::ConfigUnlinked => "link to the configuration is missing or points elsewhere",
-            Self::ImageMissing => "image is missing",
-            Self::ImageDamaged => "image is damaged in the image store",
-            Self::ContextChanged => "build context changed",
-            Self::ImageChanged => "image changed",
-            Self::UnitFileMissing => "unit file is missing",
-            Self::UnitFileDrifted => "unit file differs from the rendered unit",
-            Self::RendererChanged => {
-                "this version of companion or Podman renders the unit differently"
-            }
-            Self::UnitFileWrongMode => "unit file is writable by others",
-            Self::SpecChanged => "specification changed",
-            Self::LoadedUnitStale => "loaded unit differs from the unit file",
-            Self::UnitRestored => "unit was modified outside companion",
-            Self::RevisionUnknown => "running revision unknown",
-            Self::NotRunning => "not running",
-            Self::Failed(end) => return write!(f, "failed: {end}"),
-            Self::Frozen => "frozen",
-            Self::NameTaken => "an unmanaged container has its name",
-            Self::Removed => "app was removed",
-            Self::Superseded => "replaced by newer images or files",
-        })
-    }
-}
-
-impl From<CompanionStep> for Step {
-    fn from(step: CompanionStep) -> Self {
-        Self::Companion(step)
-    }
-}
-
 impl Step {
     /// Returns the companion; `None` for the shared load.
     pub fn companion(&self) -> Option<&CompanionName> {
-        self.as_companion().map(|step| &step.companion)
+        let name = self.serves.first().map(|(name, _input)| name);
+        name.filter(|_| self.action != Action::LoadUnits)
     }
 
-    /// Returns the step of one companion; `None` for the shared load.
-    pub fn as_companion(&self) -> Option<&CompanionStep> {
-        match self {
-            Self::Companion(step) => Some(step),
-            Self::Load(_) => None,
-        }
-    }
-
-    /// Returns the action for one companion; `None` for the shared load.
-    pub fn action(&self) -> Option<&Action> {
-        self.as_companion().map(|step| &step.action)
-    }
-
-    /// Returns the verb, for messages and metrics.
-    pub fn verb(&self) -> &'static str {
-        self.action().map_or("load-units", Action::verb)
-    }
-
-    /// Returns the kind of work.
-    pub fn work(&self) -> Work {
-        self.as_companion().map_or(Work::Load, |step| step.work)
-    }
-
-    /// Returns the reason.
-    pub fn reason(&self) -> &Reason {
-        match self {
-            Self::Companion(step) => &step.reason,
-            Self::Load(load) => &load.reason,
-        }
-    }
-
-    /// Returns the generation of its companion's intent; the shared load has none.
-    pub fn generation(&self) -> Generation {
-        self.as_companion().map_or_else(Generation::default, |step| step.generation)
-    }
-
-    /// Returns whether it requires that this plan's load succeeded.
-    pub fn after_load(&self) -> bool {
-        self.as_companion().is_some_and(|step| step.after_load)
-    }
-
-    /// Returns the attempts that it makes: the companions that it serves, and the inputs.
-    pub fn attempts(&self) -> impl Iterator<Item = (&CompanionName, Fingerprint)> {
-        let own = self.as_companion().map(|step| (&step.companion, step.input));
-        let wanted_by = match self {
-            Self::Companion(_) => &[],
-            Self::Load(load) => load.wanted_by.as_slice(),
-        };
-        own.into_iter().chain(wanted_by.iter().map(|(name, input)| (name, *input)))
-    }
-
-    /// Returns the companions that it serves.
-    pub fn serves(&self) -> impl Iterator<Item = &CompanionName> {
-        self.attempts().map(|(name, _input)| name)
+    /// Returns whether it serves `name`.
+    pub fn serves(&self, name: &CompanionName) -> bool {
+        self.serves.iter().any(|(served, _input)| served == name)
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.verb())?;
+        f.write_str(self.action.verb())?;
         if let Some(companion) = self.companion() {
             write!(f, " {companion}")?;
         }
-        write!(f, ": {}", self.reason())
+        write!(f, ": {}", self.reason)
     }
 }

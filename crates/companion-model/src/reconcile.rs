@@ -1,6 +1,7 @@
 //! The record of a reconcile: desired state, observed state, plan and outcomes.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::check::{Violation, check};
 use crate::model::Monotonic;
@@ -26,16 +27,17 @@ pub struct Reconcile {
     pub violations: Vec<Violation>,
     /// The companions whose steps are executed; `None` means all.
     pub names: Option<BTreeSet<CompanionName>>,
-    /// The outcomes of its steps; empty for a dry run.
-    pub execution: Execution,
+    /// The outcomes of its [steps](Self::steps); empty for a dry run.
+    pub outcomes: Vec<Outcome>,
     /// The time of the reconcile on the reconciler's clock.
     pub at: Monotonic,
 }
 
 impl Reconcile {
-    /// Limits execution to `names`. The plan still contains the decisions about others.
-    pub fn restrict_to(&mut self, names: &BTreeSet<CompanionName>) {
-        self.names = Some(names.clone());
+    /// Returns when to reconcile again without an event.
+    pub fn requeue_after(&self) -> Option<Duration> {
+        let retry_at = self.plan.blocked.iter().filter_map(|blocked| blocked.retry_at).min();
+        retry_at.map(|at| self.at.until(at))
     }
 
     /// Returns the companions that the next reconcile has to observe if those in `changed` may have changed since this one:
@@ -50,7 +52,8 @@ impl Reconcile {
         desired: &DesiredState,
         now: Monotonic,
     ) -> Option<BTreeSet<CompanionName>> {
-        changed.extend(self.plan.steps.iter().flat_map(Step::serves).cloned());
+        let served = self.plan.steps.iter().flat_map(|step| &step.serves);
+        changed.extend(served.map(|(name, _input)| name.clone()));
         let is_due = |blocked: &&Blocked| {
             blocked.retry_at.is_some_and(|at| at <= now)
                 || matches!(blocked.waiting_on, WaitingOn::Observation { .. })
@@ -70,17 +73,21 @@ impl Reconcile {
         let names: BTreeSet<CompanionName> = observed.companions.keys().cloned().collect();
         let desired = self.desired.restricted_to(&names);
         let mut plan = plan(&desired, &observed, now);
-        plan.steps.retain(|step| !matches!(step.action(), Some(Action::PruneImages(_))));
+        plan.steps.retain(|step| !matches!(step.action, Action::PruneImages(_)));
+        plan.superseded.retain(|(name, _work)| names.contains(name));
         let violations = check(&plan, &desired, &observed);
+        let others = self.plan.blocked.into_iter().filter(|it| !names.contains(&it.companion));
+        plan.blocked.extend(others);
+        plan.blocked.sort_by(|one, other| one.companion.cmp(&other.companion));
         let mut all = self.observed;
         all.companions.extend(observed.companions);
         Self {
             desired: self.desired,
             observed: ObservedState { history: observed.history, ..all },
-            plan: merged(self.plan, &names, plan, now),
+            plan,
             violations,
             names: Some(names),
-            execution: Execution::default(),
+            outcomes: Vec::new(),
             at: now,
         }
     }
@@ -88,12 +95,17 @@ impl Reconcile {
     /// The steps to execute: those for the companions in scope whose part of the plan breaks no rule. A
     /// violation by the plan as a whole blocks all steps.
     pub fn steps(&self) -> Vec<Step> {
-        let mut plan = self.plan.clone();
-        if let Some(names) = &self.names {
-            plan = plan.restrict_to(names);
-        }
-        plan.steps.retain(|step| !self.is_unsound(step.companion()));
-        plan.steps
+        let mut steps = self.plan.steps.clone();
+        steps.retain_mut(|step| {
+            // A load also loads other companions' files, but is not their attempt: their files may not be written yet.
+            step.serves.retain(|(name, _input)| self.is_in_scope(name));
+            !step.serves.is_empty() && !self.is_unsound(step.companion())
+        });
+        steps
+    }
+
+    fn is_in_scope(&self, name: &CompanionName) -> bool {
+        self.names.as_ref().is_none_or(|names| names.contains(name))
     }
 
     /// Returns whether the plan breaks a rule for this companion, or as a whole.
@@ -102,38 +114,23 @@ impl Reconcile {
         self.violations.iter().any(|violation| concerns(&violation.companion))
     }
 
-    /// Returns whether `name` needs no further reconcile before the next resync or event, see
-    /// [`is_settled`](Self::is_settled).
+    /// Returns whether `name` needs no further reconcile before the next resync or event: no steps are due, no transient
+    /// condition is pending, and no work is running, because only its end shows that it is done. Steps that break a rule are
+    /// skipped and do not count.
     pub fn is_settled_for(&self, name: &CompanionName) -> bool {
         let passes = |blocked: &Blocked| blocked.waiting_on.is_transient();
-        self.is_unsound(Some(name))
-            || (self.plan.serving(name).next().is_none()
-                && !self.plan.blocked(name).any(passes)
-                && !self.observed.history.running.contains_key(name))
+        let waits = self.plan.serving(name).next().is_some() || self.plan.blocked(name).any(passes);
+        let works = self.observed.history.running.contains_key(name);
+        !works && (!waits || self.is_unsound(Some(name)))
     }
 
-    /// Returns whether no further reconcile is useful before the next resync or event: no steps are due, no
-    /// transient condition is pending, and no work is running, because only its end shows that it is done. Steps that
-    /// break a rule are skipped and do not count.
+    /// Returns whether no companion in scope needs a further reconcile, see [`is_settled_for`](Self::is_settled_for).
     pub fn is_settled(&self) -> bool {
-        let waits = |blocked: &Blocked| {
-            blocked.waiting_on.is_transient() && !self.is_unsound(Some(&blocked.companion))
-        };
-        let is_asked_for =
-            |name: &CompanionName| self.names.as_ref().is_none_or(|names| names.contains(name));
-        let mut blocked = self.plan.blocked.iter().filter(|it| is_asked_for(&it.companion));
-        let mut working = self.observed.history.running.keys();
-        self.steps().is_empty() && !blocked.any(waits) && !working.any(is_asked_for)
+        let desired = self.desired.targets.keys();
+        let known = desired.chain(self.observed.history.running.keys());
+        let mut names = known.chain(self.observed.companions.keys());
+        names.all(|name| !self.is_in_scope(name) || self.is_settled_for(name))
     }
-}
-
-/// Returns `last` with `plan` in place of what it contains for `names`, which are all companions with steps.
-fn merged(last: Plan, names: &BTreeSet<CompanionName>, plan: Plan, now: Monotonic) -> Plan {
-    let others = last.blocked.into_iter().filter(|it| !names.contains(&it.companion));
-    let mut blocked: Vec<Blocked> = others.chain(plan.blocked).collect();
-    blocked.sort_by(|one, other| one.companion.cmp(&other.companion));
-    let retry_at = blocked.iter().filter_map(|blocked| blocked.retry_at).min();
-    Plan { blocked, requeue_after: retry_at.map(|at| now.until(at)), ..plan }
 }
 
 /// The result of converging: all reconciles until the state was stable.
@@ -161,19 +158,4 @@ pub enum Outcome {
     Failed(Problem),
     /// An earlier step that it depends on failed.
     Skipped,
-}
-
-/// The outcomes of a plan's steps, in their order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[must_use = "the result contains the failed steps"]
-pub struct Execution {
-    /// One outcome for each step.
-    pub outcomes: Vec<Outcome>,
-}
-
-impl Execution {
-    /// Whether no step failed.
-    pub fn is_clean(&self) -> bool {
-        !self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)))
-    }
 }

@@ -2,29 +2,34 @@
 //!
 //! A program may log anything, so a root cause is a hint for people; no decision depends on it.
 
-use std::fmt;
-
 use crate::model::log::LogTail;
 
 /// A known cause of a failed run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum RootCause {
     /// Another program listens on a required port.
+    #[error("{} is already in use", named(*.port))]
     PortInUse {
         /// The port, if the log line names it.
         port: Option<u16>,
     },
     /// A file system or disk quota is full.
+    #[error("no space left on device, or disk quota exceeded")]
     NoSpace,
     /// The user's kernel key quota is exceeded, so no container can be created.
+    #[error("kernel key quota exceeded (sysctl kernel.keys.maxkeys, maxbytes)")]
     KeyQuota,
     /// The image is not in the local storage.
+    #[error("image is not in the local storage")]
     ImageMissing,
     /// The image does not contain the program.
+    #[error("program not found in the image")]
     ProgramMissing,
     /// The image is built for another architecture.
+    #[error("image is built for another architecture")]
     OtherArchitecture,
     /// Permission denied by file modes or SELinux labels.
+    #[error("permission denied by file modes or SELinux labels")]
     Denied,
 }
 
@@ -62,21 +67,8 @@ impl RootCause {
     }
 }
 
-impl fmt::Display for RootCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PortInUse { port: Some(port) } => {
-                return write!(f, "port {port} is already in use");
-            }
-            Self::PortInUse { port: None } => "a required port is already in use",
-            Self::NoSpace => "no space left on device, or disk quota exceeded",
-            Self::KeyQuota => "kernel key quota exceeded (sysctl kernel.keys.maxkeys, maxbytes)",
-            Self::ImageMissing => "image is not in the local storage",
-            Self::ProgramMissing => "program not found in the image",
-            Self::OtherArchitecture => "image is built for another architecture",
-            Self::Denied => "permission denied by file modes or SELinux labels",
-        })
-    }
+fn named(port: Option<u16>) -> String {
+    port.map_or("a required port".to_owned(), |port| format!("port {port}"))
 }
 
 /// Returns the port in an "address in use" line: the first number after `port ` or after the `:` of an address,

@@ -2,6 +2,7 @@
 //!
 //! It is derived from a reconcile for people and programs, and is never an input of the planner.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -9,17 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
-use crate::model::hook::Rendering;
+use crate::model::log::LogTail;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
 use crate::model::service::ServiceState;
-use crate::model::unit::UnitFileState;
 use crate::plan::{Blocked, Plan, WaitingOn};
 use crate::reconcile::Reconcile;
-
-mod failed_run;
-
-use failed_run::{FailedRun, drop_ins};
+use crate::root_cause::RootCause;
 
 /// The health of a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -116,23 +113,10 @@ impl Condition {
     fn of(blocked: &Blocked) -> Self {
         let attempts = match blocked.waiting_on {
             WaitingOn::BackOff { failures, .. } => Some(failures),
-            WaitingOn::Conflict { .. }
-            | WaitingOn::Held { .. }
-            | WaitingOn::Shadowed { .. }
-            | WaitingOn::UnitRefused { .. }
-            | WaitingOn::NotLoaded { .. }
-            | WaitingOn::HookNotReady { .. }
-            | WaitingOn::Running { .. }
-            | WaitingOn::Busy
-            | WaitingOn::Starting
-            | WaitingOn::Stopping
-            | WaitingOn::Stabilizing
-            | WaitingOn::CrashLoop { .. }
-            | WaitingOn::Observation { .. }
-            | WaitingOn::Orphan => None,
+            _ => None,
         };
         Self {
-            reason: blocked.waiting_on.reason().to_owned(),
+            reason: blocked.waiting_on.reason(),
             message: blocked.waiting_on.to_string(),
             attempts,
             next_attempt: None,
@@ -171,7 +155,15 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> 
     let conditions: Vec<_> = plan.blocked(name).map(Condition::of).collect();
     let next: Vec<_> = plan.serving(name).map(ToString::to_string).collect();
     let under_way = reconcile.observed.history.running.get(name);
-    let FailedRun { root_cause, log, log_error } = FailedRun::of(seen);
+    let companion = reconcile.desired.companion(name);
+    let traits = reconcile.observed.traits;
+    let not_honoured = companion.map(|it| traits.not_honoured(&it.spec)).unwrap_or_default();
+    let (log, log_error) = match &seen.log {
+        Some(Observation::Known(log)) => (log.clone(), None),
+        Some(Observation::Unknown(error)) => (LogTail::default(), Some(error.clone())),
+        None => (LogTail::default(), None),
+    };
+    let root_cause = RootCause::of(&log).map(|cause| cause.to_string());
     let waits = conditions.iter().map(|condition| &condition.message);
     let why = root_cause.iter().chain(waits).chain(&next).cloned().collect();
     CompanionStatus {
@@ -192,18 +184,19 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> 
             running: service.and_then(|service| service.running),
         },
         root_cause,
-        log,
+        log: log.lines().to_vec(),
         log_error,
         drop_ins: drop_ins(seen),
-        not_honoured: not_honoured(name, reconcile),
+        not_honoured: not_honoured.into_iter().map(str::to_owned).collect(),
     }
 }
 
-fn not_honoured(name: &CompanionName, reconcile: &Reconcile) -> Vec<String> {
-    let companion = reconcile.desired.companion(name);
-    let traits = reconcile.observed.traits;
-    let ignored = companion.map(|companion| traits.not_honoured(companion.spec()));
-    ignored.unwrap_or_default().into_iter().map(str::to_owned).collect()
+/// Returns the drop-ins of the unit file and the loaded unit without duplicates.
+fn drop_ins(seen: &ObservedCompanion) -> Vec<String> {
+    let of_file = seen.unit.known().into_iter().flat_map(|file| &file.drop_ins);
+    let of_service = seen.service.known().into_iter().flat_map(|service| &service.drop_ins);
+    let paths: BTreeSet<&String> = of_file.chain(of_service).collect();
+    paths.into_iter().cloned().collect()
 }
 
 fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> Health {
@@ -216,7 +209,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile)
     let Some(service) = seen.service.known() else {
         return Health::Unknown;
     };
-    if runs_true(service, seen) && is_quiet(&reconcile.plan, name) {
+    if is_quiet(&reconcile.plan, name) {
         return Health::Ready;
     }
     if !reconcile.is_settled_for(name) {
@@ -225,24 +218,9 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile)
     if service.is_up() { Health::Degraded } else { Health::Blocked }
 }
 
-/// Returns whether the plan contains only cleanup for `name`.
+/// Returns whether the plan contains only cleanup for `name`: it runs as desired, because every difference has a step or a
+/// condition.
 fn is_quiet(plan: &Plan, name: &CompanionName) -> bool {
-    let tidying_only = plan.serving(name).all(|step| step.work() == Work::Prune);
+    let tidying_only = plan.serving(name).all(|step| step.work == Work::Prune);
     tidying_only && plan.blocked(name).next().is_none()
-}
-
-fn runs_true(service: &ServiceState, seen: &ObservedCompanion) -> bool {
-    let wanted = match seen.unit.known().map(|file| &file.state) {
-        Some(UnitFileState::Current { revision }) => *revision,
-        _ => return false,
-    };
-    let config = match &seen.hook {
-        None => true,
-        Some(Observation::Known(state)) => {
-            matches!(state.rendering, Rendering::Known(_))
-                && state.usable(wanted.config.as_slice()).ok() == wanted.config
-        }
-        Some(Observation::Unknown(_)) => false,
-    };
-    config && service.is_up() && service.running == Some(wanted) && !service.frozen
 }

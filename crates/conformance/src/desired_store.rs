@@ -46,7 +46,7 @@ async fn recorded_specification_is_loaded_unchanged(world: &World) {
     for number in 0..2 {
         let spec = world.spec(number);
         same!(
-            *desired.companion(&spec.name).unwrap().spec(),
+            desired.companion(&spec.name).unwrap().spec,
             spec,
             "the specification is loaded unchanged"
         );

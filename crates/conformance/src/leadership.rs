@@ -19,7 +19,7 @@ pub trait LeadershipWorld: HostWorld {
 
 type World = dyn LeadershipWorld;
 
-async fn lease(leadership: &dyn Leadership) -> Lease {
+async fn lease(leadership: &dyn Leadership) -> Box<dyn Lease> {
     match leadership.acquire().await.done() {
         Acquired::Leading(lease) => lease,
         Acquired::Led { by } => panic!("expected no leader, but `{by}` is the leader"),

@@ -36,7 +36,7 @@ pub struct Simulation {
     ports: [Host; 2],
     limits: Limits,
     runtime: Runtime,
-    _lease: Lease,
+    _lease: Box<dyn Lease>,
 }
 
 /// The outcome of a part.
@@ -154,7 +154,6 @@ impl Simulation {
         let desired = ports.desired.load().await.ok()?;
         let ended =
             std::mem::take(&mut leader.ended).into_iter().map(|Done(ended)| ended).collect();
-        leader.drop_tasks(&leader.memory.outdated(&desired));
         let mut jitter = || 0;
         let mut context = self.context(ports, &mut jitter);
         let now = Monotonic::from_origin(ORIGIN);

@@ -4,7 +4,7 @@
 //! states form a graph in which every walk ends in a cycle; a cycle that acts, or does not match the desired state,
 //! is a leader that works forever without progress.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use adapter_fake::Counts;
@@ -33,7 +33,9 @@ pub const PASSES: u8 = 3;
 /// remembered back-off is over.
 fn most_passes(memory: &Memory) -> u8 {
     let now = Monotonic::from_origin(ORIGIN);
-    let left = memory.last_retry().map_or(Duration::ZERO, |last| now.until(last));
+    let failures = memory.history.failures.values().flat_map(BTreeMap::values);
+    let last = failures.map(|failure| failure.retry_at).max();
+    let left = last.map_or(Duration::ZERO, |last| now.until(last));
     let resyncs = left.as_secs_f64() / RESYNC.as_secs_f64();
     PASSES.saturating_add(resyncs.ceil() as u8)
 }
@@ -205,7 +207,7 @@ impl Liveness {
             (true, _, _) => RESYNC,
             (false, true, false) => {
                 let pause = Duration::from_secs(5);
-                reconcile.plan.requeue_after.unwrap_or(pause).min(pause)
+                reconcile.requeue_after().unwrap_or(pause).min(pause)
             }
             (false, _, _) => Duration::ZERO,
         };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use adapter_fake::{Fault as FailingCall, Method, Mode, Port};
-use companion_core::plan::{Action, Step};
+use companion_core::plan::Action;
 use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::parts::{Executor, Stage, Task};
 
@@ -187,22 +187,18 @@ fn from_outside(setup: &Setup, faults: &[Fault], state: &State, moves: &mut Vec<
 
 /// The next call of `executor`, and whether its effect is on a file; `None` when the next step only starts a task.
 pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
-    let Step::Companion(step) = executor.steps().next()? else {
-        return Some((Port::Services, Method::Reload, false));
-    };
-    Some(match &step.action {
+    Some(match &executor.steps().next()?.action {
+        Action::LoadUnits => (Port::Services, Method::Reload, false),
         Action::RunHook { .. } | Action::EnsureImage(_) | Action::PruneImages(_) => return None,
         Action::WriteUnit(_) => (Port::Units, Method::Write, true),
         Action::RemoveUnit => (Port::Units, Method::Remove, true),
         Action::ResetFailed => (Port::Services, Method::ResetFailed, false),
-        Action::StartUnit(_) | Action::RestartUnit(_) | Action::CancelRestart(_)
-            if !executor.is_ready() =>
-        {
+        action if action.condition().is_some() && !executor.is_ready() => {
             (Port::Services, Method::Observe, false)
         }
         Action::StartUnit(_) => (Port::Services, Method::Start, false),
         Action::RestartUnit(_) => (Port::Services, Method::Restart, false),
-        Action::StopUnit | Action::CancelRestart(_) => (Port::Services, Method::Stop, false),
+        Action::StopUnit(_) => (Port::Services, Method::Stop, false),
         Action::RemoveConfig(_) => (Port::Hooks, Method::Remove, true),
         Action::SweepConfigs { .. } => (Port::Hooks, Method::Sweep, true),
         Action::RemoveContainer => (Port::Containers, Method::Remove, false),

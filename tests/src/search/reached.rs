@@ -16,7 +16,7 @@ pub type Reached = BTreeSet<String>;
 /// Records the reasons and waits in `reconcile`.
 pub fn in_round(reconcile: &Reconcile, reached: &mut Reached) {
     for step in &reconcile.plan.steps {
-        reached.insert(format!("because {}", variant(step.reason())));
+        reached.insert(format!("because {}", variant(&step.reason)));
     }
     for blocked in &reconcile.plan.blocked {
         reached.insert(format!("waits on {}", variant(&blocked.waiting_on)));
@@ -26,11 +26,11 @@ pub fn in_round(reconcile: &Reconcile, reached: &mut Reached) {
 /// Records the next step of `executor`.
 pub fn verb(executor: Option<&Executor>) -> Option<String> {
     let step = executor?.steps().next()?;
-    Some(match step.action() {
-        Some(Action::StartUnit(condition) | Action::RestartUnit(condition)) => {
-            format!("does {} for {:?}", step.verb(), condition.need)
+    Some(match &step.action {
+        Action::StartUnit(condition) | Action::RestartUnit(condition) => {
+            format!("does {} for {:?}", step.action.verb(), condition.need)
         }
-        _ => format!("does {}", step.verb()),
+        action => format!("does {}", action.verb()),
     })
 }
 

@@ -35,7 +35,7 @@ pub fn rebase_memory(
     runs: &BTreeMap<CompanionName, RunName>,
 ) {
     memory.now = origin;
-    let History { failures, running, up_since, verified, .. } = &mut memory.history;
+    let History { failures, running, runs: known, .. } = &mut memory.history;
     for (name, failures) in failures {
         for (work, failure) in failures {
             failure.retry_at = origin.after(now.until(failure.retry_at));
@@ -49,13 +49,10 @@ pub fn rebase_memory(
             attempt.input = renamed(attempt.input, *work, runs.get(name));
         }
     }
-    for (name, seen) in up_since {
-        let age = seen.at.until(now).min(RESTART_INTERVAL);
-        seen.at = origin.before(age);
-        seen.run_id = renamed_run(&seen.run_id, runs.get(name));
-    }
-    for (name, verified) in verified {
-        verified.run_id = renamed_run(&verified.run_id, runs.get(name));
+    for (name, run) in known {
+        let age = |since: Monotonic| since.until(now).min(RESTART_INTERVAL);
+        run.up_since = run.up_since.map(|since| origin.before(age(since)));
+        run.run_id = renamed_run(&run.run_id, runs.get(name));
     }
 }
 

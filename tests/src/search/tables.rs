@@ -14,7 +14,7 @@ use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::hook::ConfigId;
 use companion_core::model::image::PresentImage;
 use companion_core::model::service::End;
-use companion_core::plan::{Plan, Step};
+use companion_core::plan::{Action, Plan};
 
 use super::host::Simulation;
 use super::liveness::{Liveness, put_right};
@@ -355,11 +355,13 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
 }
 
 /// The decisions of `plan` for the companion at `at`, without the generations, which order the intents.
-fn decision(plan: &Plan, setup: &Setup, at: usize) -> (Vec<(String, String)>, Vec<String>, bool) {
+fn decision(plan: &Plan, setup: &Setup, at: usize) -> (Vec<String>, Vec<String>) {
     let name = &setup.names[at];
-    let steps =
-        plan.steps(name).map(|step| (step.reason.to_string(), format!("{:?}", step.action)));
+    // The reason of the load is that of one of the companions that need it.
+    let steps = plan.serving(name).map(|step| match &step.action {
+        Action::LoadUnits => "load".to_owned(),
+        action => format!("{}: {action:?}", step.reason),
+    });
     let blocked = plan.blocked(name).map(|blocked| blocked.waiting_on.to_string());
-    let loads = plan.serving(name).any(|step| matches!(step, Step::Load(_)));
-    (steps.collect(), blocked.collect(), loads)
+    (steps.collect(), blocked.collect())
 }

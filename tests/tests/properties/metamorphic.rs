@@ -26,7 +26,7 @@ impl EventSink for Traces {
     fn on_event(&self, event: &Event<'_>) {
         let Event::StepBegun(step) = event else { return };
         if let Some(name) = step.companion() {
-            let words = format!("{}: {}", step.verb(), step.reason());
+            let words = format!("{}: {}", step.action.verb(), step.reason);
             self.0.lock().unwrap().entry(name.clone()).or_default().push(words);
         }
     }

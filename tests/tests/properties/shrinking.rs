@@ -11,7 +11,7 @@ use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{
-    Acquired, Hint, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
+    Acquired, Hint, HookRunner, Host, Job, Leadership, PortResult, ServiceManager, UnitStore,
 };
 use companion_core::reconciler::NoEvents;
 use companion_tests::simulation::checks::Verdict;
@@ -29,7 +29,7 @@ impl Leadership for Unrefused {
     async fn acquire(&self) -> PortResult<Acquired> {
         Ok(Acquired::Leading(match self.0.acquire().await? {
             Acquired::Leading(lease) => lease,
-            Acquired::Led { .. } => Lease::new(()),
+            Acquired::Led { .. } => Box::new(()),
         }))
     }
 }

@@ -241,7 +241,7 @@ async fn command_dies(
         return Ok(());
     }
     let ((command, _), names) = (simulation.command(), [named(at)].into());
-    let work = command.converge_for(&names);
+    let work = command.converge_for(Some(&names));
     let (pass, _) = watched(simulation, stopped_at(after, course), work).await?;
     command.shut_down().await;
     pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.on.host, false))
@@ -251,7 +251,7 @@ async fn command_dies(
 async fn request(simulation: &mut Simulation, at: usize, version: Option<u8>) {
     if simulation.intent(at, version).await.is_ok() {
         let (command, _) = simulation.command();
-        drop(command.converge_for(&[named(at)].into()).await);
+        drop(command.converge_for(Some(&[named(at)].into())).await);
         command.shut_down().await;
     }
 }
@@ -266,12 +266,7 @@ async fn checked_pass(
 ) -> Verdict {
     let course = Course { misled: trust.misled, ..Course::default() };
     let names = at.map(|at| [named(at)].into());
-    let work = async {
-        match &names {
-            Some(names) => reconciler.converge_for(names).await,
-            None => reconciler.converge().await,
-        }
-    };
+    let work = reconciler.converge_for(names.as_ref());
     let (pass, effects) = watched(simulation, course, work).await?;
     if !trust.troubled {
         work_is_bounded(effects)?;

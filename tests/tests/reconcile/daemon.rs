@@ -21,8 +21,8 @@ struct Daemon {
 fn start(node: &Node) -> Daemon {
     let reconciles = Arc::new(AtomicUsize::new(0));
     let shutdown = CancellationToken::new();
-    let supervisor = Supervisor::new(node.reconciler.clone());
-    let wake = supervisor.wake();
+    let wake = Arc::new(Notify::new());
+    let supervisor = Supervisor::new(node.reconciler.clone()).woken_by(wake.clone());
     let (counted, stopped) = (Arc::clone(&reconciles), shutdown.clone());
     let task = tokio::spawn(async move {
         supervisor

@@ -352,7 +352,7 @@ async fn reload_failure_is_reported_with_its_cause() {
         _ => None,
     });
     let (step, error) = failed.expect("the reload failed");
-    assert_eq!(step.verb(), "load-units");
+    assert_eq!(step.action.verb(), "load-units");
     assert!(status[0].why.iter().any(|why| why.contains(error.as_str())), "{status:?}");
 }
 

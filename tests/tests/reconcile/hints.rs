@@ -46,7 +46,7 @@ async fn hint_has_only_its_companion_observed_and_repaired() {
     assert!(again.steps().is_empty());
     let again = node.reconciler.reconcile_again(again, about("wallet")).await.unwrap();
     assert!(!is_seen_up(&again, "wallet"));
-    assert_eq!(again.execution.outcomes, [Outcome::Begun]);
+    assert_eq!(again.outcomes, [Outcome::Begun]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn steps_and_due_attempts_have_their_companions_observed() {
     Fault::UnitRefused.apply(&node.host, &indexer());
     node.host.edit_unit(&indexer().name);
     let failed = node.reconciler.reconcile_again(again, about("indexer")).await.unwrap();
-    assert!(!failed.execution.is_clean());
+    assert!(failed.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))));
     let blocked = node.reconciler.reconcile_again(failed, Hint::NONE).await.unwrap();
     assert_eq!(blocked.names, names(&["indexer"]), "its step failed");
     let blocked = node.reconciler.reconcile_again(blocked, Hint::NONE).await.unwrap();
@@ -115,7 +115,7 @@ async fn plan_for_a_companion_that_is_not_observed_stays_the_same() {
         assert_eq!(last.plan.recovered, []);
     }
     let retry_at = blocked.iter().filter_map(|blocked| blocked.retry_at).min().unwrap();
-    let left = last.plan.requeue_after.unwrap();
+    let left = last.requeue_after().unwrap();
     assert_eq!(last.at.until(retry_at), left);
 }
 

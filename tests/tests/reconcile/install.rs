@@ -141,7 +141,7 @@ async fn converge_of_one_companion_waits_for_no_other() {
     node.host.change(|world, _| world.delays.pull = std::time::Duration::from_secs(3600));
     let before = node.host.now();
     let names = [name("wallet")].into();
-    let pass = node.reconciler.converge_for(&names).await.unwrap();
+    let pass = node.reconciler.converge_for(Some(&names)).await.unwrap();
     assert!(node.runs("wallet") && pass.last.is_settled());
     assert!((node.host.now() - before).as_secs() < 60);
     assert_eq!(node.host.counts().pulls, 0, "no work for other companions is started");

@@ -60,7 +60,7 @@ async fn renderer_upgrade_causes_one_restart_each_and_is_reported() {
         let pass = node.pass().await;
         let after = node.host.counts().since(before);
         assert_eq!((after.unit_writes, after.reloads, after.restarts), (3, 1, 3));
-        let mut reasons = pass.steps.iter().map(|(step, _)| step.reason());
+        let mut reasons = pass.steps.iter().map(|(step, _)| &step.reason);
         assert!(reasons.all(|reason| *reason == Reason::RendererChanged), "{:?}", pass.steps);
         node.assert_true();
         node.sleep(60).await;
@@ -180,7 +180,7 @@ struct Unpausing(FakeHost);
 impl EventSink for Unpausing {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::StepBegun(step) = event
-            && matches!(step.action(), Some(Action::RestartUnit(_)))
+            && matches!(step.action, Action::RestartUnit(_))
         {
             self.0.unpause_container(&name("wallet"));
         }
@@ -360,9 +360,9 @@ async fn damaged_image_is_made_again_and_its_companion_restarts_at_most_once() {
     node.host.damage_image(&ImageRef::new("localhost/wallet:latest").unwrap());
     node.host.stop_service(&name("wallet"));
     let pass = node.pass().await;
-    let made = pass.steps.iter().find(|(step, _)| step.verb() == "ensure-image");
+    let made = pass.steps.iter().find(|(step, _)| step.action.verb() == "ensure-image");
     let (step, outcome) = made.expect("the image is made again");
-    assert_eq!(step.as_companion().unwrap().reason, Reason::ImageDamaged);
+    assert_eq!(step.reason, Reason::ImageDamaged);
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
     node.passes_until_true(2).await;
     let after = node.host.counts().since(before);

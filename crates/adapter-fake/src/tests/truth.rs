@@ -303,7 +303,7 @@ async fn processes_with_different_inputs_desire_different_specifications() {
     assert_eq!(bench.host.untruth(), None);
     assert_eq!(other.untruth(), Some((bench.name().clone(), Untruth::UnitFile)));
     let desired = other.as_actor(1).load().await.unwrap();
-    assert_eq!(desired.companion(bench.name()).unwrap().spec().description, "another page");
+    assert_eq!(desired.companion(bench.name()).unwrap().spec.description, "another page");
     assert_eq!(bench.host.loaded(1), desired);
     assert_ne!(bench.host.load().await.unwrap(), desired);
 }

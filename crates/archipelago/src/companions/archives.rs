@@ -60,7 +60,7 @@ impl Archives {
 /// Returns the images of all desired companions.
 pub(super) fn sources(desired: &DesiredState) -> Vec<ImageSource> {
     let present = desired.targets.values().filter_map(|target| match target {
-        Target::Present(companion) => Some(companion.spec().image.clone()),
+        Target::Present(companion) => Some(companion.spec.image.clone()),
         Target::Removed(_) => None,
     });
     present.collect()

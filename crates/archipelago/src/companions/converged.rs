@@ -62,9 +62,9 @@ impl StepReport {
     pub fn planned(step: &Step) -> Self {
         Self {
             companion: step.companion().cloned(),
-            action: step.verb().to_owned(),
-            reason: reason_word(step.reason()),
-            why: step.reason().to_string(),
+            action: step.action.verb().to_owned(),
+            reason: reason_word(&step.reason),
+            why: step.reason.to_string(),
             outcome: None,
             error: None,
         }

@@ -96,10 +96,7 @@ impl Companions {
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Converged, CompanionsError> {
-        let pass = match names {
-            Some(names) => self.reconciler.converge_for(names).await,
-            None => self.reconciler.converge().await,
-        };
+        let pass = self.reconciler.converge_for(names).await;
         let pass = pass.map_err(CompanionsError::Reconcile)?;
         archives::keep(&self.reconciler, &archives::sources(&pass.last.desired)).await;
         Ok(Converged::of_pass(&pass, names))

@@ -82,7 +82,7 @@ struct Queue {
 type Task = Option<(CompanionName, Work)>;
 
 fn task(step: &Step) -> Task {
-    step.companion().map(|name| (name.clone(), step.work()))
+    step.companion().map(|name| (name.clone(), step.work))
 }
 
 impl Publisher {
@@ -206,10 +206,10 @@ impl Shared {
 
     fn event(&self, kind: EventKind, step: &Step) -> EventRecord {
         EventRecord {
-            message: Some(step.reason().to_string()),
-            reason: reason_word(step.reason()),
-            intent: self.store.intent(step.generation()),
-            ..record(kind, step.companion(), step.verb())
+            message: Some(step.reason.to_string()),
+            reason: reason_word(&step.reason),
+            intent: self.store.intent(step.generation),
+            ..record(kind, step.companion(), step.action.verb())
         }
     }
 

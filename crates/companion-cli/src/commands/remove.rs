@@ -83,7 +83,7 @@ async fn remove_images(
 ) -> CommandResult<usize> {
     let catalog = companions.catalog();
     let desired = companions.store().load().await?;
-    let needed: Vec<_> = desired.present().map(|(_, companion)| &companion.spec().image).collect();
+    let needed: Vec<_> = desired.present().map(|(_, companion)| &companion.spec.image).collect();
     let specs = names.iter().filter_map(|name| catalog.companion(name));
     let sources = specs.map(|spec| &spec.image).filter(|image| !needed.contains(image));
     let sources: Vec<_> = sources.cloned().collect();

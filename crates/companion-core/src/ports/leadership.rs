@@ -11,36 +11,21 @@ use super::PortResult;
 
 /// The leader lease of a host, held until it is dropped or the process ends.
 #[must_use = "dropping the lease releases the leadership"]
-pub struct Lease(Box<dyn Held>);
-
-/// The adapter's guard of a lease; dropping it releases the lease.
-pub trait Held: Send {
+pub trait Lease: Send {
     /// Returns whether the lease still excludes others. It must return quickly.
     ///
     /// A lease can be lost, for example if the lock file is removed and another process locks a new one.
     fn is_held(&self) -> bool;
 }
 
-/// The guard of a host without other processes.
-impl Held for () {
+/// The lease of a host without other processes.
+impl Lease for () {
     fn is_held(&self) -> bool {
         true
     }
 }
 
-impl Lease {
-    /// Wraps the adapter's guard.
-    pub fn new(guard: impl Held + 'static) -> Self {
-        Self(Box::new(guard))
-    }
-
-    /// Returns whether it still excludes others.
-    pub fn is_held(&self) -> bool {
-        self.0.is_held()
-    }
-}
-
-impl fmt::Debug for Lease {
+impl fmt::Debug for dyn Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Lease")
     }
@@ -50,7 +35,7 @@ impl fmt::Debug for Lease {
 #[derive(Debug)]
 pub enum Acquired {
     /// The caller is the leader.
-    Leading(Lease),
+    Leading(Box<dyn Lease>),
     /// Another process is the leader.
     Led {
         /// A description of that process.

@@ -5,7 +5,6 @@
 //! reconcile repairs it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
 
 use tracing::{error, info, warn};
 
@@ -18,20 +17,19 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::service::Verb;
 use crate::model::unit::UnitSpec;
-use crate::plan::{Action, CompanionStep, Condition, Step};
+use crate::plan::{Action, Step};
 use crate::ports::{Host, PortError, PortResult, Problem};
 
 /// A plan in execution, between two port calls.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Executor {
     now: Monotonic,
     /// The remaining steps.
     steps: VecDeque<Step>,
     /// Whether the condition of the first remaining step was just read and holds.
     ready: bool,
-    /// The companions with a failed step.
+    /// The companions with a failed step, or for which the load failed.
     stopped: BTreeSet<CompanionName>,
-    load_failed: bool,
     /// The work already counted in this plan.
     begun: BTreeSet<TaskKey>,
     /// Whether the host was asked to validate the units to write together.
@@ -52,29 +50,13 @@ pub enum Advance {
     },
 }
 
-/// The result of one port call.
-enum Effect {
-    Ready,
-    Done,
-    NotNeeded,
-    Begun(Box<Task>),
-}
-
 impl Executor {
     /// Returns an executor of the [steps](Reconcile::steps) of `reconcile`.
     pub fn new(reconcile: &Reconcile) -> Self {
         for violation in &reconcile.violations {
             error!("invariant violation: plan breaks {violation}; skipping the affected steps");
         }
-        Self {
-            now: reconcile.at,
-            steps: reconcile.steps().into(),
-            ready: false,
-            stopped: BTreeSet::new(),
-            load_failed: false,
-            begun: BTreeSet::new(),
-            prepared: false,
-        }
+        Self { now: reconcile.at, steps: reconcile.steps().into(), ..Self::default() }
     }
 
     /// Returns the remaining steps in order.
@@ -95,41 +77,50 @@ impl Executor {
     ) -> Option<Advance> {
         self.prepare(context.host, context.limits).await;
         let mut step = self.steps.pop_front()?;
-        if let Step::Load(load) = &mut step {
-            // There is nothing to load for a companion whose unit file could not be changed.
-            load.wanted_by.retain(|(name, _input)| !self.stopped.contains(name));
-        }
-        let halted = step.serves().all(|name| self.stopped.contains(name));
-        if halted || (step.after_load() && self.load_failed) {
+        // There is nothing to do for a companion with a failed step, and nothing to load.
+        step.serves.retain(|(name, _input)| !self.stopped.contains(name));
+        if step.serves.is_empty() {
             return Some(Advance::Taken { outcome: Outcome::Skipped, task: None });
         }
-        if !self.ready {
+        let (host, limits) = (context.host, context.limits);
+        let was_ready = std::mem::take(&mut self.ready);
+        if !was_ready {
             info!("{step}");
             context.events.on_event(&Event::StepBegun(&step));
         }
-        let (outcome, task) = match self.effect(&step, memory, context).await {
-            Ok(Effect::Ready) => {
-                self.ready = true;
-                self.steps.push_front(step);
-                return Some(Advance::Ready);
+        let result = match (step.action.condition(), step.companion()) {
+            (Some(condition), Some(name)) if !was_ready => {
+                match bounded(limits.act, service_of(host, name)).await {
+                    Ok(service) if condition.holds(&service) => {
+                        self.ready = true;
+                        self.steps.push_front(step);
+                        return Some(Advance::Ready);
+                    }
+                    Ok(_) => Ok((Outcome::NotNeeded, None)),
+                    Err(error) => Err(error),
+                }
             }
-            Ok(Effect::Done) => (Outcome::Done, None),
-            Ok(Effect::NotNeeded) => (Outcome::NotNeeded, None),
-            Ok(Effect::Begun(task)) => (Outcome::Begun, Some(task)),
-            Err(error) => (self.failed(&step, &error, memory), None),
+            _ => {
+                self.count(&step, memory, context);
+                act(&step, host, limits).await.map(|stage| match stage {
+                    None => (Outcome::Done, None),
+                    Some(stage) => (Outcome::Begun, Task::new(&step, stage)),
+                })
+            }
         };
-        self.ready = false;
+        let (outcome, task) =
+            result.unwrap_or_else(|error| (self.failed(&step, &error, memory), None));
         if let Some(task) = &task {
             memory.started(task.key.clone(), task.attempt);
         }
         context.events.on_event(&Event::StepEnded(&step, &outcome));
-        Some(Advance::Taken { outcome, task })
+        Some(Advance::Taken { outcome, task: task.map(Box::new) })
     }
 
     /// Before the first of several writes, has the host validate their units together.
     async fn prepare(&mut self, host: &Host, limits: &Limits) {
-        let unit = |step: &Step| match step.action() {
-            Some(Action::WriteUnit(unit)) => Some((**unit).clone()),
+        let unit = |step: &Step| match &step.action {
+            Action::WriteUnit(unit) => Some((**unit).clone()),
             _ => None,
         };
         if self.prepared || self.steps.front().and_then(unit).is_none() {
@@ -146,102 +137,48 @@ impl Executor {
     fn failed(&mut self, step: &Step, error: &PortError, memory: &mut Memory) -> Outcome {
         let problem = Problem::from(error);
         warn!("{step}: failed: {}", problem.message);
-        for name in step.serves() {
-            memory.failed(name, step.work(), &problem);
+        for (name, _input) in &step.serves {
+            memory.failed(name, step.work, &problem);
+            self.stopped.insert(name.clone());
         }
-        self.stopped.extend(step.companion().cloned());
-        self.load_failed |= matches!(step, Step::Load(_));
         Outcome::Failed(problem)
     }
 
     /// Counts the attempts of `step`, once for all steps of the same work.
     fn count(&mut self, step: &Step, memory: &mut Memory, context: &mut Context<'_>) {
-        for (name, input) in step.attempts() {
-            if self.begun.insert((name.clone(), step.work())) {
+        for (name, input) in &step.serves {
+            if self.begun.insert((name.clone(), step.work)) {
                 let jitter = (context.jitter)();
-                memory.begin(name, step.work(), input, self.now, jitter);
-            }
-        }
-    }
-
-    async fn effect(
-        &mut self,
-        step: &Step,
-        memory: &mut Memory,
-        context: &mut Context<'_>,
-    ) -> PortResult<Effect> {
-        let (host, limits) = (context.host, context.limits);
-        let condition = match step.action() {
-            Some(
-                Action::StartUnit(condition)
-                | Action::RestartUnit(condition)
-                | Action::CancelRestart(condition),
-            ) => Some(condition),
-            _ => None,
-        };
-        if let (Some(condition), Some(name)) = (condition, step.companion())
-            && !self.ready
-        {
-            return condition_holds(name, condition, host, limits).await;
-        }
-        self.count(step, memory, context);
-        match step {
-            Step::Companion(step) => act(step, host, limits).await,
-            Step::Load(_) => {
-                bounded(limits.reload, host.services.reload()).await?;
-                Ok(Effect::Done)
+                memory.begin(name, step.work, *input, self.now, jitter);
             }
         }
     }
 }
 
-/// Makes the port call of `step`, or starts its task.
-async fn act(step: &CompanionStep, host: &Host, limits: &Limits) -> PortResult<Effect> {
-    let name = &step.companion;
-    let limit = limits.act;
-    match &step.action {
-        Action::RunHook { hook, claimed } => {
-            return begun(step, Stage::Render(hook.clone(), claimed.clone()));
+/// Makes the port call of `step`. Returns what remains to be done as a task.
+async fn act(step: &Step, host: &Host, limits: &Limits) -> PortResult<Option<Stage>> {
+    let Some((name, _input)) = step.serves.first() else { return Ok(None) };
+    let begin = async |verb| Ok(Some(Stage::Wait(host.services.begin(name, verb).await?)));
+    let call = async {
+        match &step.action {
+            Action::RunHook { hook, claimed } => {
+                return Ok(Some(Stage::Render(hook.clone(), claimed.clone())));
+            }
+            Action::EnsureImage(source) => return Ok(Some(Stage::Ensure(source.clone()))),
+            Action::PruneImages(images) => return Ok(Some(Stage::Prune(images.clone()))),
+            Action::StartUnit(_) => return begin(Verb::Start).await,
+            Action::RestartUnit(_) => return begin(Verb::Restart).await,
+            Action::StopUnit(_) => return begin(Verb::Stop).await,
+            Action::LoadUnits => host.services.reload().await?,
+            Action::WriteUnit(unit) => host.units.write(unit).await?,
+            Action::RemoveUnit => host.units.remove(name).await?,
+            Action::ResetFailed => host.services.reset_failed(name).await?,
+            Action::RemoveConfig(hook) => host.hooks.remove(hook).await?,
+            Action::SweepConfigs { hook, keep } => host.hooks.sweep(hook, *keep).await?,
+            Action::RemoveContainer => host.containers.remove(name).await?,
         }
-        Action::EnsureImage(source) => return begun(step, Stage::Ensure(source.clone())),
-        Action::PruneImages(images) => return begun(step, Stage::Prune(images.clone())),
-        Action::StartUnit(_) => return request(step, Verb::Start, host, limit).await,
-        Action::RestartUnit(_) => return request(step, Verb::Restart, host, limit).await,
-        Action::StopUnit | Action::CancelRestart(_) => {
-            return request(step, Verb::Stop, host, limit).await;
-        }
-        Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await?,
-        Action::RemoveUnit => bounded(limit, host.units.remove(name)).await?,
-        Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await?,
-        Action::RemoveConfig(hook) => bounded(limit, host.hooks.remove(hook)).await?,
-        Action::SweepConfigs { hook, keep } => {
-            bounded(limit, host.hooks.sweep(hook, *keep)).await?;
-        }
-        Action::RemoveContainer => bounded(limit, host.containers.remove(name)).await?,
-    }
-    Ok(Effect::Done)
-}
-
-fn begun(step: &CompanionStep, stage: Stage) -> PortResult<Effect> {
-    Ok(Effect::Begun(Box::new(Task::new(step, stage))))
-}
-
-async fn request(
-    step: &CompanionStep,
-    verb: Verb,
-    host: &Host,
-    limit: Duration,
-) -> PortResult<Effect> {
-    let job = bounded(limit, host.services.begin(&step.companion, verb)).await?;
-    begun(step, Stage::Wait(job))
-}
-
-async fn condition_holds(
-    name: &CompanionName,
-    condition: &Condition,
-    host: &Host,
-    limits: &Limits,
-) -> PortResult<Effect> {
-    let service = bounded(limits.act, service_of(host, name)).await?;
-    Ok(if condition.holds(&service) { Effect::Ready } else { Effect::NotNeeded })
+        Ok(None)
+    };
+    let limit = if step.action == Action::LoadUnits { limits.reload } else { limits.act };
+    bounded(limit, call).await
 }

@@ -15,36 +15,18 @@ use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 type ByName<T> = BTreeMap<CompanionName, Observation<T>>;
 
-/// Reads all inputs of the planner. A failed read is unknown, never absent.
+/// Reads the inputs of the planner for the companions of `desired`, and with `lists` for all managed ones. A failed read is
+/// unknown, never absent.
 pub(super) async fn observe(
     host: &Host,
     desired: &DesiredState,
     history: &History,
     limits: &Limits,
+    lists: bool,
 ) -> ObservedState {
-    let list = bounded(limits.read, host.units.list());
-    observe_listed(host, desired, history, limits, list).await
-}
-
-/// Reads the inputs of the planner for the companions of `desired`, and for no others.
-pub(super) async fn observe_only(
-    host: &Host,
-    desired: &DesiredState,
-    history: &History,
-    limits: &Limits,
-) -> ObservedState {
-    let no_other = async { Ok(BTreeSet::new()) };
-    observe_listed(host, desired, history, limits, no_other).await
-}
-
-/// Reads each companion that is desired or that `list` returns.
-async fn observe_listed(
-    host: &Host,
-    desired: &DesiredState,
-    history: &History,
-    limits: &Limits,
-    list: impl Future<Output = PortResult<BTreeSet<CompanionName>>>,
-) -> ObservedState {
+    let list = async {
+        if lists { bounded(limits.read, host.units.list()).await } else { Ok(BTreeSet::new()) }
+    };
     let limit = limits.read;
     let (mut hooks, mut images, listing) =
         tokio::join!(hooks(host, desired, limit), images(host, desired, limit), list);
@@ -82,9 +64,7 @@ async fn observe_listed(
 /// Reads the current state of one service.
 pub(super) async fn service_of(host: &Host, name: &CompanionName) -> PortResult<ServiceState> {
     let mut found = host.services.observe(&BTreeSet::from([name.clone()])).await;
-    found.remove(name).unwrap_or_else(|| {
-        Err(PortError::new(PortErrorKind::Unavailable, format!("{NO_ANSWER} for `{name}`")))
-    })
+    found.remove(name).unwrap_or_else(no_entry)
 }
 
 /// Limits a port call to `limit`, so that a reconcile always ends.
@@ -105,11 +85,13 @@ fn observation<T>(result: PortResult<T>) -> Observation<T> {
     }
 }
 
-/// The error for a name that the adapter's answer does not contain, which violates the contract.
-const NO_ANSWER: &str = "the adapter returned no entry";
+/// The result for a name that the adapter's answer does not contain, which violates the contract.
+fn no_entry<T>() -> PortResult<T> {
+    Err(PortError::new(PortErrorKind::Unavailable, "the adapter returned no entry"))
+}
 
 fn no_answer<T>() -> Observation<T> {
-    Observation::Unknown(NO_ANSWER.to_owned())
+    observation(no_entry())
 }
 
 /// Calls one port once for all `names`, unless there are none; the result has an entry for each.
@@ -122,15 +104,12 @@ async fn asked<T>(
     if names.peek().is_none() {
         return ByName::new();
     }
-    match bounded(limit, async { Ok(call.await) }).await {
-        Ok(mut found) => names
-            .map(|name| (name.clone(), found.remove(name).map_or_else(no_answer, observation)))
-            .collect(),
-        Err(error) => {
-            let text = error.chain();
-            names.map(|name| (name.clone(), Observation::Unknown(text.clone()))).collect()
-        }
-    }
+    let mut found = bounded(limit, async { Ok(call.await) }).await;
+    let mut of_name = |name: &CompanionName| match &mut found {
+        Ok(found) => found.remove(name).unwrap_or_else(no_entry),
+        Err(error) => Err(error.clone()),
+    };
+    names.map(|name| (name.clone(), observation(of_name(name)))).collect()
 }
 
 async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<HookState> {
@@ -147,7 +126,7 @@ async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<H
         });
     }
     while let Some(read) = reads.join_next().await {
-        // A read that panicked keeps the `NO_ANSWER` entry.
+        // A read that panicked has no entry.
         if let Ok((name, state)) = read {
             found.insert(name, state);
         }
@@ -158,7 +137,7 @@ async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<H
 async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<ImageState> {
     let sources: BTreeMap<CompanionName, ImageSource> = desired
         .present()
-        .map(|(name, companion)| (name.clone(), companion.spec().image.clone()))
+        .map(|(name, companion)| (name.clone(), companion.spec.image.clone()))
         .collect();
     asked(sources.keys(), limit, host.images.observe(&sources)).await
 }

@@ -4,23 +4,22 @@
 //! state is plain data, so another driver can stop, clone and continue a reconcile anywhere:
 //!
 //! 1. The leader reads the desired state through the ports of [`Host`].
-//! 2. Tasks that are [`outdated`](Memory::outdated) are cancelled, and finished ones are [collected](catch_up).
+//! 2. Finished tasks are [collected](catch_up).
 //! 3. [`observe_and_plan`] reads the host and plans, or [`observe_again_and_plan`] reads only what may have changed since
-//!    the last reconcile; [`Memory::learn`] updates the memory. [`Reconcile::restrict_to`] limits the execution to the
-//!    requested companions.
+//!    the last reconcile; [`Memory::learn`] updates the memory. [`Reconcile::names`] limits the execution to the
+//!    requested companions. Tasks that the plan finds [superseded](crate::plan::Plan::superseded) are cancelled.
 //! 4. [`Executor`] executes the plan: [`Executor::step`] makes at most one port call each time, and returns the
 //!    [`Task`]s that continue.
 //! 5. [`Task::step`] does the same for a task.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use tracing::{debug, warn};
 
 pub use super::execute::{Advance, Executor};
-use super::observe::{observe, observe_only};
+use super::observe::observe;
 pub use super::tasks::{Stage, Task};
-use super::{Event, EventSink, Execution, Limits, Reconcile};
+use super::{Event, EventSink, Limits, Reconcile};
 use crate::check::check;
 use crate::memory::{Ended, Memory};
 use crate::model::Monotonic;
@@ -41,12 +40,6 @@ pub struct Context<'c> {
     pub jitter: &'c mut (dyn FnMut() -> u16 + Send),
 }
 
-impl fmt::Debug for Context<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Context")
-    }
-}
-
 /// Records in `memory`, as of `now`, the tasks that ended since the last call, and reports them as events.
 pub fn catch_up(memory: &mut Memory, now: Monotonic, ended: Vec<Ended>, context: &mut Context<'_>) {
     for Ended { key: (name, work), end, .. } in memory.catch_up(now, ended, context.jitter) {
@@ -62,15 +55,14 @@ pub async fn observe_and_plan(
     limits: &Limits,
 ) -> Reconcile {
     let at = memory.now;
-    let observed = observe(host, &desired, &memory.history, limits).await;
+    let observed = observe(host, &desired, &memory.history, limits, true).await;
     if let Some(error) = &observed.listing_error {
         warn!("failed to list managed units: {error}");
     }
     let plan = plan(&desired, &observed, at);
     debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
     let violations = check(&plan, &desired, &observed);
-    let execution = Execution::default();
-    Reconcile { desired, observed, plan, violations, names: None, execution, at }
+    Reconcile { desired, observed, plan, violations, names: None, outcomes: Vec::new(), at }
 }
 
 /// Observes and plans only `names`, which the reconcile `last` [says](Reconcile::to_observe_again); the others stay as in
@@ -83,7 +75,7 @@ pub async fn observe_again_and_plan(
     limits: &Limits,
 ) -> Reconcile {
     let desired = last.desired.restricted_to(names);
-    let observed = observe_only(host, &desired, &memory.history, limits).await;
+    let observed = observe(host, &desired, &memory.history, limits, false).await;
     let reconcile = last.again(observed, memory.now);
     debug!(companions = names.len(), steps = reconcile.plan.steps.len(), "planned again");
     reconcile

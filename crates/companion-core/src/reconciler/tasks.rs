@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -19,8 +18,8 @@ use crate::memory::{End, Ended, TaskKey};
 use crate::model::hook::{ConfigId, HookSpec, Rendered};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Attempt;
-use crate::plan::CompanionStep;
-use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
+use crate::plan::Step;
+use crate::ports::{Host, Job, PortError, PortErrorKind};
 
 /// A task between two port calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,17 +50,31 @@ pub enum Stage {
 }
 
 impl Task {
-    pub(super) fn new(step: &CompanionStep, stage: Stage) -> Self {
-        let attempt = Attempt { generation: step.generation, input: step.input };
-        Self { key: (step.companion.clone(), step.work), attempt, stage }
+    /// Returns a task of `step`; `None` if it serves nobody.
+    pub(super) fn new(step: &Step, stage: Stage) -> Option<Self> {
+        let (name, input) = step.serves.first()?.clone();
+        let attempt = Attempt { generation: step.generation, input };
+        Some(Self { key: (name, step.work), attempt, stage })
     }
 
     /// Makes one port call; `None` while more remain.
     ///
     /// Cancelling a step ends the task.
     pub async fn step(&mut self, host: &Host) -> Option<End> {
-        let stage = mem::replace(&mut self.stage, Stage::Over);
-        match after(stage, host).await {
+        let next = match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Render(hook, claimed) => {
+                let rendered = host.hooks.render(&hook).await;
+                rendered.map(|rendered| Stage::Commit(hook, rendered, claimed))
+            }
+            Stage::Commit(hook, rendered, claimed) => {
+                host.hooks.commit(&hook, rendered, &claimed).await.map(|_id| Stage::Over)
+            }
+            Stage::Ensure(source) => host.images.ensure(&source).await.map(|_image| Stage::Over),
+            Stage::Prune(dangling) => host.images.prune(&dangling).await.map(|()| Stage::Over),
+            Stage::Wait(job) => host.services.wait(job).await.map(|()| Stage::Over),
+            Stage::Over => Ok(Stage::Over),
+        };
+        match next {
             Ok(Stage::Over) => Some(End::Done),
             Ok(next) => {
                 self.stage = next;
@@ -71,20 +84,20 @@ impl Task {
         }
     }
 
-    /// Returns the time limit of the whole task.
-    fn limit(&self, limits: &Limits) -> Duration {
-        match self.stage {
-            Stage::Render(..) | Stage::Commit(..) => limits.hook,
-            Stage::Ensure(_) => limits.image,
-            Stage::Prune(_) | Stage::Over => limits.act,
-            Stage::Wait(_) => limits.job,
-        }
-    }
-
-    /// Waits for a permit, then runs to its end.
-    async fn run(mut self, host: Host, limits: Limits, permits: Permits) -> End {
-        let _permit = permits.acquire_for(&self.stage).await;
-        let limit = self.limit(&limits);
+    /// Waits for a permit if it needs one, then runs to its end.
+    async fn run(mut self, host: Host, limits: Limits, permits: Arc<[Semaphore; 2]>) -> End {
+        let [hooks, images] = &*permits;
+        let (limit, permits) = match self.stage {
+            Stage::Render(..) | Stage::Commit(..) => (limits.hook, Some(hooks)),
+            Stage::Ensure(_) => (limits.image, Some(images)),
+            Stage::Prune(_) | Stage::Over => (limits.act, None),
+            Stage::Wait(_) => (limits.job, None),
+        };
+        let _permit = match permits {
+            // Never closed.
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
         let ended = async {
             loop {
                 if let Some(end) = self.step(&host).await {
@@ -100,57 +113,12 @@ fn failed(error: &PortError) -> End {
     End::Failed(error.into())
 }
 
-/// Makes the port call of `stage` and returns the next stage.
-async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
-    match stage {
-        Stage::Render(hook, claimed) => {
-            let rendered = host.hooks.render(&hook).await?;
-            return Ok(Stage::Commit(hook, rendered, claimed));
-        }
-        Stage::Commit(hook, rendered, claimed) => {
-            let _id = host.hooks.commit(&hook, rendered, &claimed).await?;
-        }
-        Stage::Ensure(source) => {
-            let _image = host.images.ensure(&source).await?;
-        }
-        Stage::Prune(dangling) => host.images.prune(&dangling).await?,
-        Stage::Wait(job) => host.services.wait(job).await?,
-        Stage::Over => {}
-    }
-    Ok(Stage::Over)
-}
-
-/// Bounds how many long tasks of a kind run concurrently.
-#[derive(Clone)]
-struct Permits {
-    hooks: Arc<Semaphore>,
-    images: Arc<Semaphore>,
-}
-
-impl Permits {
-    fn new(max_concurrent: usize) -> Self {
-        let permits = max_concurrent.clamp(1, Semaphore::MAX_PERMITS);
-        let semaphore = || Arc::new(Semaphore::new(permits));
-        Self { hooks: semaphore(), images: semaphore() }
-    }
-
-    /// Waits for a permit, which is given back when it is dropped; `None` for work that needs none.
-    async fn acquire_for(&self, stage: &Stage) -> Option<SemaphorePermit<'_>> {
-        let semaphore = match stage {
-            Stage::Render(..) | Stage::Commit(..) => &self.hooks,
-            Stage::Ensure(_) => &self.images,
-            Stage::Prune(_) | Stage::Wait(_) | Stage::Over => return None,
-        };
-        // Never closed.
-        semaphore.acquire().await.ok()
-    }
-}
-
 /// The running tasks.
 pub(super) struct Tasks {
     host: Host,
     limits: Limits,
-    permits: Permits,
+    /// Bounds how many hooks run concurrently, and how many images are made.
+    permits: Arc<[Semaphore; 2]>,
     set: JoinSet<()>,
     under_way: BTreeMap<TaskKey, AbortHandle>,
     sender: UnboundedSender<(TaskKey, End, Instant)>,
@@ -162,17 +130,20 @@ impl Tasks {
     pub(super) fn new(host: Host, limits: Limits, ended: Arc<watch::Sender<u64>>) -> Self {
         // It holds one result per running task, so its size is bounded by a few per companion.
         let (sender, ends) = unbounded_channel();
-        let (under_way, permits) = (BTreeMap::new(), Permits::new(limits.max_concurrent));
-        Self { host, limits, permits, set: JoinSet::new(), under_way, sender, ends, ended }
+        let permits = limits.max_concurrent.clamp(1, Semaphore::MAX_PERMITS);
+        let permits = Arc::new([Semaphore::new(permits), Semaphore::new(permits)]);
+        let (set, under_way) = (JoinSet::new(), BTreeMap::new());
+        Self { host, limits, permits, set, under_way, sender, ends, ended }
     }
 
     pub(super) fn spawn(&mut self, task: Task) {
         let key = task.key.clone();
         let (sender, ended) = (self.sender.clone(), Arc::clone(&self.ended));
-        let mut report = ReportAtEnd { key: key.clone(), end: None, sender, ended };
-        let run = task.run(self.host.clone(), self.limits.clone(), self.permits.clone());
+        let report = ReportAtEnd { key: key.clone(), end: None, sender, ended };
+        let run = task.run(self.host.clone(), self.limits.clone(), Arc::clone(&self.permits));
         let abort = self.set.spawn(async move {
-            report.ended(run.await);
+            let mut report = report;
+            report.end = Some(run.await);
         });
         self.under_way.insert(key, abort);
     }
@@ -206,12 +177,6 @@ struct ReportAtEnd {
     end: Option<End>,
     sender: UnboundedSender<(TaskKey, End, Instant)>,
     ended: Arc<watch::Sender<u64>>,
-}
-
-impl ReportAtEnd {
-    fn ended(&mut self, end: End) {
-        self.end = Some(end);
-    }
 }
 
 impl Drop for ReportAtEnd {

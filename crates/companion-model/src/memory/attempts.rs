@@ -1,8 +1,6 @@
 //! Attempt history: how often each failed, and when it may be retried.
 
-use std::collections::BTreeMap;
-
-use super::{End, Memory, TaskKey};
+use super::Memory;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::error::{PortErrorKind, Problem};
@@ -25,7 +23,7 @@ impl Memory {
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(0, |failure| failure.count).saturating_add(1);
         let retry_at = now.after(backoff::delay(count, jitter));
-        let problem = Problem::new(PortErrorKind::Transient, without_effect(work));
+        let problem = Problem::new(PortErrorKind::Transient, work.words().1);
         failures.insert(work, Failure { input, count, retry_at, problem });
     }
 
@@ -35,31 +33,6 @@ impl Memory {
         if let Some(failure) = failures.and_then(|failures| failures.get_mut(&work)) {
             failure.problem.clone_from(problem);
         }
-    }
-
-    /// Records the outcome of a task of an earlier reconcile. Its back-off starts at that time, whatever the
-    /// outcome.
-    pub(super) fn ended(
-        &mut self,
-        (name, work): &TaskKey,
-        input: Fingerprint,
-        end: &End,
-        at: Monotonic,
-        jitter: u16,
-    ) {
-        let failures = self.history.failures.get_mut(name);
-        let counted = failures.and_then(|failures| failures.get_mut(work));
-        let Some(failure) = counted.filter(|failure| failure.input == input) else { return };
-        failure.retry_at = at.after(backoff::delay(failure.count, jitter));
-        if let End::Failed(problem) = end {
-            failure.problem.clone_from(problem);
-        }
-    }
-
-    /// Returns the end of the longest back-off.
-    pub fn last_retry(&self) -> Option<Monotonic> {
-        let failures = self.history.failures.values().flat_map(BTreeMap::values);
-        failures.map(|failure| failure.retry_at).max()
     }
 
     /// Forgets, as of `now`, the failures of work that the plan found recovered, once that lasted for their
@@ -74,19 +47,6 @@ impl Memory {
             }
         }
         self.history.failures.retain(|_, failures| !failures.is_empty());
-    }
-}
-
-/// Returns the error of an attempt that reported success without the expected result.
-fn without_effect(work: Work) -> &'static str {
-    match work {
-        Work::Hook => "the rendered file was not committed or changed again",
-        Work::Image => "the image is still missing or outdated",
-        Work::Unit => "the unit file changed after it was written",
-        Work::Load => "the unit was not loaded by the reload",
-        Work::Service => "the service did not stay up",
-        Work::Removal => "removed objects still exist",
-        Work::Prune => "replaced images or files still exist",
     }
 }
 
@@ -105,7 +65,7 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..6 {
             attempts.begin(&name, Work::Service, input, now, 0);
-            let retry_at = attempts.last_retry().unwrap();
+            let retry_at = attempts.history.failures[&name][&Work::Service].retry_at;
             delays.push(now.until(retry_at).as_secs());
             attempts.reset_backoff(&plan, now.after(Duration::from_secs(4)));
             now = retry_at;

@@ -24,37 +24,22 @@ pub struct Generation(pub u64);
 /// A desired companion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredCompanion {
-    spec: CompanionSpec,
-    fingerprint: Fingerprint,
-    generation: Generation,
+    /// Its specification.
+    pub spec: CompanionSpec,
+    /// The generation of the last intent.
+    pub generation: Generation,
 }
 
 impl DesiredCompanion {
     /// Returns the intent for `spec`, recorded as `generation`.
     pub fn new(spec: CompanionSpec, generation: Generation) -> Self {
-        let fingerprint = canonical_fingerprint(&spec);
-        Self { spec, fingerprint, generation }
-    }
-
-    /// Returns its specification.
-    pub fn spec(&self) -> &CompanionSpec {
-        &self.spec
-    }
-
-    /// Returns the specification's part of its revision.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// Returns the generation of the last intent.
-    pub fn generation(&self) -> Generation {
-        self.generation
+        Self { spec, generation }
     }
 
     /// Returns the revision with `image`, the rendered configuration `config` and restart epoch 0. A unit store
     /// adds the rendering digest.
     pub fn revision(&self, image: &PresentImage, config: Option<ConfigId>) -> Revision {
-        let (spec, image) = (self.fingerprint, image.fingerprint());
+        let (spec, image) = (canonical_fingerprint(&self.spec), image.fingerprint());
         Revision { spec, image, config, rendering: None, restart_epoch: 0 }
     }
 

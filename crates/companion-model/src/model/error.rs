@@ -1,36 +1,29 @@
 //! Port errors as plain data.
 
-use std::fmt;
-
 /// What the caller of a port can do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, thiserror::Error,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PortErrorKind {
     /// Retry: connection lost, timeout, or resource exhausted.
+    #[error("transient")]
     Transient,
     /// The named object does not exist.
+    #[error("not found")]
     NotFound,
     /// An unmanaged object is in the way.
+    #[error("conflict")]
     Conflict,
     /// Permission denied.
+    #[error("denied")]
     Denied,
     /// The input is invalid; a retry cannot succeed.
+    #[error("invalid")]
     Invalid,
     /// A required part of the host is missing: a program, the bus, a file system.
+    #[error("unavailable")]
     Unavailable,
-}
-
-impl fmt::Display for PortErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Transient => "transient",
-            Self::NotFound => "not found",
-            Self::Conflict => "conflict",
-            Self::Denied => "denied",
-            Self::Invalid => "invalid",
-            Self::Unavailable => "unavailable",
-        })
-    }
 }
 
 /// A port error as plain data.

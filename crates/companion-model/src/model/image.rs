@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::companion::InvalidValue;
-use super::container::AbsolutePath;
+use super::container::{AbsolutePath, HostName};
 use super::revision::Fingerprint;
 use super::text::{as_text, validated_text};
 
@@ -64,15 +64,9 @@ fn is_registry(registry: &str) -> bool {
     };
     let named = host == "localhost" || host.contains('.') || port.is_some();
     let transport = port.is_some() && TRANSPORTS.split(' ').any(|known| known == host);
-    let labels = host.split('.').all(|label| {
-        !label.is_empty()
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    });
     let port =
         port.is_none_or(|port| port.parse::<u16>().is_ok_and(|n| n.to_string() == port && n > 0));
-    named && !transport && labels && port
+    named && !transport && HostName::new(host).is_ok() && port
 }
 
 /// Returns whether `text` is a path component of the OCI distribution specification: `[a-z0-9]+` joined by `.`,

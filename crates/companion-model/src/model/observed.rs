@@ -87,6 +87,28 @@ pub enum Work {
     Prune,
 }
 
+impl Work {
+    /// Returns what it does, and the error of an attempt that reported success without the expected result.
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Hook => (
+                "rendering the configuration",
+                "the rendered file was not committed or changed again",
+            ),
+            Self::Image => {
+                ("building or pulling the image", "the image is still missing or outdated")
+            }
+            Self::Unit => ("writing the unit", "the unit file changed after it was written"),
+            Self::Load => ("loading the unit", "the unit was not loaded by the reload"),
+            Self::Service => ("starting the service", "the service did not stay up"),
+            Self::Removal => ("stopping or removing the companion", "removed objects still exist"),
+            Self::Prune => {
+                ("removing replaced images and files", "replaced images or files still exist")
+            }
+        }
+    }
+}
+
 /// The purpose of running work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Attempt {
@@ -109,22 +131,15 @@ pub struct Failure {
     pub problem: Problem,
 }
 
-/// A run that was observed with a matching unit file.
+/// What earlier reconciles observed of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct VerifiedRun {
-    /// The revision of unit file, loaded unit and process.
-    pub revision: Revision,
+pub struct KnownRun {
     /// Its [run id](ServiceState::run_id).
     pub run_id: String,
-}
-
-/// When a run was first observed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FirstSeen {
-    /// Its [run id](ServiceState::run_id).
-    pub run_id: String,
-    /// The time of that observation.
-    pub at: Monotonic,
+    /// When it was first observed up; `None` once the host reports that it is old enough.
+    pub up_since: Option<Monotonic>,
+    /// The revision that unit file, loaded unit and process had together, if they had.
+    pub verified: Option<Revision>,
 }
 
 /// Knowledge of earlier reconciles that cannot be read from the host.
@@ -136,10 +151,8 @@ pub struct History {
     pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
     /// Running work of earlier reconciles.
     pub running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>>,
-    /// The runs observed with the same revision in unit file, loaded unit and process.
-    pub verified: BTreeMap<CompanionName, VerifiedRun>,
-    /// When each young run was first observed up.
-    pub up_since: BTreeMap<CompanionName, FirstSeen>,
+    /// The last observed runs.
+    pub runs: BTreeMap<CompanionName, KnownRun>,
     /// Completed removals: their containers are not read again.
     pub gone: BTreeMap<CompanionName, Generation>,
 }

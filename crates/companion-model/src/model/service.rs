@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::revision::Revision;
 
 /// The state of one service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceState {
     /// The unit that the service manager would start.
     pub unit: LoadedUnit,
@@ -43,20 +43,7 @@ pub struct ServiceState {
 impl ServiceState {
     /// Returns the state of a service without a unit and without a process.
     pub fn absent() -> Self {
-        Self {
-            unit: LoadedUnit::Absent,
-            run: RunState::Down,
-            busy: false,
-            running: None,
-            run_id: None,
-            frozen: false,
-            up_for: Duration::ZERO,
-            restarts: 0,
-            last_end: None,
-            since: None,
-            message: "no unit".to_owned(),
-            drop_ins: Vec::new(),
-        }
+        Self { message: "no unit".to_owned(), ..Self::default() }
     }
 
     /// Returns the revision that a start would use.
@@ -92,9 +79,10 @@ impl ServiceState {
 }
 
 /// The unit that a start would use.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum LoadedUnit {
     /// None.
+    #[default]
     Absent,
     /// The unit at the companion's location in the unit store.
     FromStore {
@@ -145,10 +133,11 @@ impl fmt::Display for LoadedUnit {
 }
 
 /// What a service is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
     /// Nothing runs.
+    #[default]
     Down,
     /// Nothing runs, and the service manager keeps the failure until a reset or the next start.
     Failed,
@@ -165,37 +154,30 @@ pub enum RunState {
 }
 
 /// How a run or a start ended.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// As intended: it exited with success, or was stopped.
+    #[error("exited")]
     Success,
     /// It exited with this code, which is not zero.
+    #[error("exited with status {0}")]
     Exit(i32),
     /// This signal killed it.
+    #[error("killed by signal {0}")]
     Signal(i32),
     /// It ran out of memory.
+    #[error("out of memory")]
     OutOfMemory,
     /// A start or stop exceeded its time limit.
+    #[error("timed out")]
     TimedOut,
     /// The service manager refuses further starts until a reset: there were too many.
+    #[error("started too often")]
     StartLimit,
     /// Any other way, in the host's words.
+    #[error("{0}")]
     Other(String),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Success => f.write_str("exited"),
-            Self::Exit(code) => write!(f, "exited with status {code}"),
-            Self::Signal(number) => write!(f, "killed by signal {number}"),
-            Self::OutOfMemory => f.write_str("out of memory"),
-            Self::TimedOut => f.write_str("timed out"),
-            Self::StartLimit => f.write_str("started too often"),
-            Self::Other(words) => f.write_str(words),
-        }
-    }
 }
 
 /// A request to a service manager.

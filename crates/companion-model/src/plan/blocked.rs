@@ -1,7 +1,5 @@
 //! Blocked work and the conditions it waits on.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use crate::model::Monotonic;
@@ -21,40 +19,47 @@ pub struct Blocked {
 }
 
 /// What a companion waits on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case", tag = "on")]
 pub enum WaitingOn {
     /// An unmanaged object has its name.
+    #[error("the name is taken by something unmanaged: {what}")]
     Conflict {
         /// What and where.
         what: String,
     },
     /// The operator holds its unit back.
+    #[error("held back by the operator: {message}")]
     Held {
         /// The host's message.
         message: String,
     },
     /// Another unit of the same name takes precedence.
+    #[error("another unit of this name takes precedence: {by}")]
     Shadowed {
         /// Where that unit comes from.
         by: String,
     },
     /// The generator rejects its unit.
+    #[error("the generator refuses the unit: {message}")]
     UnitRefused {
         /// The generator's message.
         message: String,
     },
     /// The service manager does not load its unit although the file is correct.
+    #[error("unit is not loaded: {message}")]
     NotLoaded {
         /// The service manager's message.
         message: String,
     },
     /// Its hook cannot render yet.
+    #[error("hook waits for {waiting_for}")]
     HookNotReady {
         /// What the hook waits for.
         waiting_for: String,
     },
     /// An attempt failed and is in back-off.
+    #[error("{} failed {}: {error}", .work.words().0, times(*.failures))]
     BackOff {
         /// What failed.
         work: Work,
@@ -64,19 +69,25 @@ pub enum WaitingOn {
         error: String,
     },
     /// Work of an earlier reconcile is running.
+    #[error("{} is in progress", .work.words().0)]
     Running {
         /// Which.
         work: Work,
     },
     /// Another start or stop of the service.
+    #[error("another start or stop is in progress")]
     Busy,
     /// The service is starting.
+    #[error("starting")]
     Starting,
     /// The service is stopping.
+    #[error("stopping")]
     Stopping,
     /// It was started and must stay up before it counts as running.
+    #[error("starting; must stay up for 3 s")]
     Stabilizing,
     /// It exited, and the service manager is about to restart it.
+    #[error("{}restarting; {restarts} restart(s) so far", ended(.end.as_ref()))]
     CrashLoop {
         /// The number of restarts.
         restarts: u32,
@@ -84,6 +95,7 @@ pub enum WaitingOn {
         end: Option<End>,
     },
     /// A part of the host cannot be read.
+    #[error("{what} cannot be read: {error}")]
     Observation {
         /// Which part.
         what: &'static str,
@@ -91,29 +103,17 @@ pub enum WaitingOn {
         error: String,
     },
     /// The companion is managed but not in the desired state.
+    #[error(
+        "managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"
+    )]
     Orphan,
 }
 
 impl WaitingOn {
-    /// Returns the reason as one word for programs.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Conflict { .. } => "conflict",
-            Self::Held { .. } => "held",
-            Self::Shadowed { .. } => "shadowed",
-            Self::UnitRefused { .. } => "unit-refused",
-            Self::NotLoaded { .. } => "not-loaded",
-            Self::HookNotReady { .. } => "hook-not-ready",
-            Self::BackOff { .. } => "back-off",
-            Self::Running { .. } => "running",
-            Self::Busy => "busy",
-            Self::Starting => "starting",
-            Self::Stopping => "stopping",
-            Self::Stabilizing => "stabilizing",
-            Self::CrashLoop { .. } => "crash-loop",
-            Self::Observation { .. } => "observation",
-            Self::Orphan => "orphan",
-        }
+    /// Returns the reason as one word for programs: its name as JSON has it.
+    pub fn reason(&self) -> String {
+        let tagged = serde_json::to_value(self).unwrap_or_default();
+        tagged.get("on").and_then(|word| word.as_str()).unwrap_or_default().to_owned()
     }
 
     /// Returns whether it resolves without action soon, so that converging waits for it.
@@ -125,48 +125,11 @@ impl WaitingOn {
     }
 }
 
-impl fmt::Display for WaitingOn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conflict { what } => write!(f, "the name is taken by something unmanaged: {what}"),
-            Self::Held { message } => write!(f, "held back by the operator: {message}"),
-            Self::Shadowed { by } => write!(f, "another unit of this name takes precedence: {by}"),
-            Self::UnitRefused { message } => write!(f, "the generator refuses the unit: {message}"),
-            Self::NotLoaded { message } => write!(f, "unit is not loaded: {message}"),
-            Self::HookNotReady { waiting_for } => write!(f, "hook waits for {waiting_for}"),
-            Self::BackOff { work, failures, error } => {
-                write!(f, "{} failed {}: {error}", work_in_words(*work), times(*failures))
-            }
-            Self::Running { work } => write!(f, "{} is in progress", work_in_words(*work)),
-            Self::Busy => f.write_str("another start or stop is in progress"),
-            Self::Starting => f.write_str("starting"),
-            Self::Stopping => f.write_str("stopping"),
-            Self::Stabilizing => f.write_str("starting; must stay up for 3 s"),
-            Self::CrashLoop { restarts, end } => {
-                if let Some(end) = end {
-                    write!(f, "{end}, ")?;
-                }
-                write!(f, "restarting; {restarts} restart(s) so far")
-            }
-            Self::Observation { what, error } => write!(f, "{what} cannot be read: {error}"),
-            Self::Orphan => f.write_str("managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"),
-        }
-    }
+fn ended(end: Option<&End>) -> String {
+    end.map(|end| format!("{end}, ")).unwrap_or_default()
 }
 
 /// Formats a count.
 fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
-
-fn work_in_words(work: Work) -> &'static str {
-    match work {
-        Work::Hook => "rendering the configuration",
-        Work::Image => "building or pulling the image",
-        Work::Unit => "writing the unit",
-        Work::Load => "loading the unit",
-        Work::Service => "starting the service",
-        Work::Removal => "stopping or removing the companion",
-        Work::Prune => "removing replaced images and files",
-    }
 }

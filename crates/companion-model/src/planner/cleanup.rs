@@ -10,14 +10,9 @@ use crate::model::revision::Revision;
 use crate::plan::{Action, Reason};
 
 /// Plans the removal of unused objects; `running` is the running and desired revision.
-pub(super) fn rule(
-    plan: &mut CompanionPlan<'_, '_>,
-    desired: &DesiredCompanion,
-    running: Revision,
-    seen: &ObservedCompanion,
-) {
-    let images = unused_images(plan, seen);
-    let files = seen.hook.as_ref().and_then(Observation::known).zip(running.config);
+pub(super) fn rule(plan: &mut CompanionPlan<'_>, desired: &DesiredCompanion, running: Revision) {
+    let images = unused_images(plan);
+    let files = plan.seen.hook.as_ref().and_then(Observation::known).zip(running.config);
     let stale = files.filter(|(state, keep)| state.files.keys().any(|id| id != keep));
     if images.is_empty() && stale.is_none() {
         plan.recovered(Work::Prune);
@@ -28,22 +23,27 @@ pub(super) fn rule(
     if plan.is_running(Work::Prune) || plan.holding_failure(Work::Prune, input).is_some() {
         return;
     }
-    if let (Some(hook), Some((_, keep))) = (&desired.spec().hook, stale) {
+    if let (Some(hook), Some((_, keep))) = (&desired.spec.hook, stale) {
         let action = Action::SweepConfigs { hook: hook.clone(), keep };
-        let step = plan.step(action, Reason::Superseded, input);
-        plan.builder.cleanup.push(step);
+        plan.step(action, Reason::Superseded, input);
     }
     if !images.is_empty() {
-        let step = plan.step(Action::PruneImages(images), Reason::Superseded, input);
-        plan.builder.cleanup.push(step);
+        plan.step(Action::PruneImages(images), Reason::Superseded, input);
     }
 }
 
-/// Returns the companion's dangling images that no unit of any companion names.
-fn unused_images(plan: &CompanionPlan<'_, '_>, seen: &ObservedCompanion) -> Vec<ImageId> {
-    let image = seen.image.as_ref().and_then(Observation::known);
-    let (Some(image), Some(named)) = (image, &plan.builder.named_images) else {
+/// Returns the companion's dangling images that no unit of any companion names; none if a unit or a process could not
+/// be read.
+fn unused_images(plan: &CompanionPlan<'_>) -> Vec<ImageId> {
+    let image = plan.seen.image.as_ref().and_then(Observation::known);
+    let Some(image) = image.filter(|image| !image.dangling.is_empty()) else {
         return Vec::new();
     };
+    let all = || plan.observed.companions.values();
+    if all().any(|seen| seen.unit.known().is_none() || seen.service.known().is_none()) {
+        return Vec::new();
+    }
+    let named: Vec<_> =
+        all().flat_map(ObservedCompanion::claims).map(|revision| revision.image).collect();
     image.dangling.iter().filter(|id| !named.contains(&id.fingerprint())).cloned().collect()
 }

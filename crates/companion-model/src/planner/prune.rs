@@ -4,28 +4,22 @@
 //! would leave a running container. Nothing is removed while its state is unknown.
 
 use super::hooks::unmanaged;
-use super::services::TRANSIENT_POLL;
 use super::{CompanionPlan, input_of};
 use crate::model::desired::{Generation, RemovedCompanion};
 use crate::model::hook::{HookState, Link};
-use crate::model::observed::{Observation, ObservedCompanion, Work};
+use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
 use crate::model::service::{LoadedUnit, RunState, ServiceState};
 use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 
-pub(super) fn rule(
-    plan: &mut CompanionPlan<'_, '_>,
-    removed: &RemovedCompanion,
-    seen: &ObservedCompanion,
-) {
-    let (file, service) = match (&seen.unit, &seen.service) {
-        (Observation::Known(file), Observation::Known(service)) => (file, service),
-        (Observation::Unknown(error), _) => return plan.unknown("unit file", error),
-        (_, Observation::Unknown(error)) => return plan.unknown("service", error),
-    };
-    if let Some(work) = plan.any_running() {
-        return plan.block(WaitingOn::Running { work });
+pub(super) fn rule(plan: &mut CompanionPlan<'_>, removed: &RemovedCompanion) {
+    let seen = plan.seen;
+    let Some(file) = plan.read("unit file", Some(&seen.unit)) else { return };
+    let Some(service) = plan.read("service", Some(&seen.service)) else { return };
+    let running = plan.observed.history.running.get(plan.name);
+    if let Some((work, _)) = running.and_then(|running| running.first_key_value()) {
+        return plan.block(WaitingOn::Running { work: *work });
     }
     if let UnitFileState::Unmanaged { what } = &file.state {
         // An unmanaged object has the name: report the managed remains, for the operator to remove.
@@ -44,8 +38,7 @@ pub(super) fn rule(
     }
     if is_unnamed_start(service) {
         // Its unit was unloaded while it started: its process reports its revision once it runs.
-        let retry_at = plan.builder.now.after(TRANSIENT_POLL);
-        return plan.block_until(WaitingOn::Starting, retry_at);
+        return plan.pass(WaitingOn::Starting);
     }
     // The observed state is part of the input: while each attempt removes something, the next follows
     // immediately; an attempt without effect backs off.
@@ -55,7 +48,7 @@ pub(super) fn rule(
         return;
     }
     let taken_down = take_down(plan, file, ours.then_some(service), input);
-    tidy(plan, removed, seen, input, taken_down);
+    tidy(plan, removed, input, taken_down);
 }
 
 /// Returns whether the service came from a managed unit.
@@ -85,16 +78,14 @@ fn is_unnamed_start(service: &ServiceState) -> bool {
     }
 }
 
-fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
+fn stop(plan: &mut CompanionPlan<'_>, service: &ServiceState) {
     let input = stop_input(plan.generation, service.run_id.as_deref());
-    let retry_at = plan.builder.now.after(TRANSIENT_POLL);
     if service.busy {
-        plan.block_until(WaitingOn::Busy, retry_at);
+        plan.pass(WaitingOn::Busy);
     } else if service.run == RunState::Stopping {
-        plan.block_until(WaitingOn::Stopping, retry_at);
+        plan.pass(WaitingOn::Stopping);
     } else if !plan.backs_off(Work::Removal, input) {
-        let step = plan.step(Action::StopUnit, Reason::Removed, input);
-        plan.builder.services.push(step);
+        plan.step(Action::StopUnit(None), Reason::Removed, input);
     }
 }
 
@@ -105,75 +96,68 @@ pub fn stop_input(generation: Generation, run_id: Option<&str>) -> Fingerprint {
 
 /// Plans the removal and unload of the unit file. Returns whether anything remained to do.
 fn take_down(
-    plan: &mut CompanionPlan<'_, '_>,
+    plan: &mut CompanionPlan<'_>,
     file: &UnitFile,
     service: Option<&ServiceState>,
     input: Fingerprint,
 ) -> bool {
     let on_disk = !matches!(file.state, UnitFileState::Absent);
     if on_disk {
-        let step = plan.step(Action::RemoveUnit, Reason::Removed, input);
-        plan.builder.files.push(step);
+        plan.step(Action::RemoveUnit, Reason::Removed, input);
     }
     let loaded = service.is_some_and(|service| service.unit != LoadedUnit::Absent);
-    let mut after_load = false;
+    let mut loads = false;
     if on_disk || loaded {
         let load_input = plan.input(&"forget");
         let failure = plan.holding_failure(Work::Load, load_input);
         if let Some(failure) = failure.filter(|_| !on_disk) {
-            let message = failure.problem.message;
-            plan.block_until(WaitingOn::NotLoaded { message }, failure.retry_at);
+            let message = failure.problem.message.clone();
+            plan.block_until(WaitingOn::NotLoaded { message }, Some(failure.retry_at));
             return true;
         }
-        after_load = plan.load(load_input, Reason::Removed);
+        loads = plan.load(load_input, Reason::Removed);
     }
     let failed = service.is_some_and(|service| service.run == RunState::Failed)
-        && plan.builder.traits.keeps_failures;
+        && plan.observed.traits.keeps_failures;
     if failed {
-        let mut step = plan.step(Action::ResetFailed, Reason::Removed, input);
-        step.work = Work::Removal;
-        step.after_load = after_load;
-        plan.builder.services.push(step);
+        plan.step_of(Work::Removal, Action::ResetFailed, Reason::Removed, input);
     }
-    on_disk || after_load || failed
+    on_disk || loads || failed
 }
 
 /// Plans the removal of a container without a unit, and of the configuration.
 fn tidy(
-    plan: &mut CompanionPlan<'_, '_>,
+    plan: &mut CompanionPlan<'_>,
     removed: &RemovedCompanion,
-    seen: &ObservedCompanion,
     input: Fingerprint,
     taken_down: bool,
 ) {
-    let container = match &seen.container {
-        Some(Observation::Known(ContainerState::Ours { .. })) => true,
-        Some(Observation::Known(ContainerState::Absent | ContainerState::Unmanaged { .. }))
-        | None => false,
-        Some(Observation::Unknown(error)) => return plan.unknown("container", error),
-    };
-    let config = match &seen.hook {
-        Some(Observation::Known(state)) => is_rendered(state),
-        Some(Observation::Unknown(error)) => return plan.unknown("configuration", error),
-        None => false,
-    };
+    let mut container = false;
+    if let Some(seen) = &plan.seen.container {
+        let Some(state) = plan.read("container", Some(seen)) else { return };
+        container = matches!(state, ContainerState::Ours { .. });
+    }
+    let mut state = None;
+    if let Some(seen) = &plan.seen.hook {
+        state = plan.read("configuration", Some(seen));
+        if state.is_none() {
+            return;
+        }
+    }
+    let config = state.is_some_and(is_rendered);
     if !taken_down && !container && !config {
         plan.recovered(Work::Removal);
         plan.recovered(Work::Load);
     }
     if container {
-        let step = plan.step(Action::RemoveContainer, Reason::Removed, input);
-        plan.builder.cleanup.push(step);
+        plan.step(Action::RemoveContainer, Reason::Removed, input);
     }
-    let state = seen.hook.as_ref().and_then(Observation::known);
-    if let (Some(hook), Some(state)) = (&removed.hook, state)
-        && state.link == Link::Unmanaged
-    {
+    let Some(hook) = &removed.hook else { return };
+    if state.is_some_and(|state| state.link == Link::Unmanaged) {
         plan.block(unmanaged(hook));
     }
-    if let Some(hook) = removed.hook.as_ref().filter(|_| config) {
-        let step = plan.step(Action::RemoveConfig(hook.clone()), Reason::Removed, input);
-        plan.builder.cleanup.push(step);
+    if config {
+        plan.step(Action::RemoveConfig(hook.clone()), Reason::Removed, input);
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::CompanionPlan;
 use super::prune::stop_input;
-use super::units::{Loading, difference};
-use crate::model::observed::{ObservedCompanion, Work};
+use super::units::difference;
+use crate::model::observed::Work;
 use crate::model::revision::{Fingerprint, Revision};
 use crate::model::service::{RunState, ServiceState};
 use crate::plan::{Action, Condition, Need, Reason, WaitingOn};
@@ -27,67 +27,56 @@ const MAX_STARTS_WITHOUT_REVISION: u32 = 3;
 /// How soon a transient state is observed again.
 pub(super) const TRANSIENT_POLL: Duration = Duration::from_millis(500);
 
-/// Plans the start or restart of the unit if needed. Returns whether the service runs as desired.
-pub(super) fn rule(
-    plan: &mut CompanionPlan<'_, '_>,
-    loading: Loading,
-    seen: &ObservedCompanion,
-) -> bool {
-    let Some(service) = seen.service.known() else {
-        return false;
-    };
+/// Plans the start or restart of `wanted`, the revision of the unit that is loaded by then, if needed. Returns whether
+/// the service runs as desired.
+pub(super) fn rule(plan: &mut CompanionPlan<'_>, wanted: Revision, service: &ServiceState) -> bool {
     if service.busy {
-        passing(plan, WaitingOn::Busy);
+        plan.pass(WaitingOn::Busy);
         return false;
     }
     match service.run {
-        RunState::Up => return running(plan, loading, service),
+        RunState::Up => return running(plan, wanted, service),
         // A pending automatic restart would use the old revision, so a changed unit is restarted now; an
         // unchanged one is left to the service manager.
-        RunState::BetweenRestarts => {
-            if service.loaded() == Some(loading.revision) {
-                let (restarts, end) = (service.restarts, service.last_end.clone());
-                plan.block(WaitingOn::CrashLoop { restarts, end });
-            } else {
-                let reason = restart_reason(&loading.revision, service.loaded().as_ref());
-                restart(plan, loading, Need::OtherRevision, reason);
-            }
+        RunState::BetweenRestarts if service.loaded() == Some(wanted) => {
+            let (restarts, end) = (service.restarts, service.last_end.clone());
+            plan.block(WaitingOn::CrashLoop { restarts, end });
         }
-        RunState::Down => start(plan, loading, Reason::NotRunning, false),
+        RunState::BetweenRestarts => {
+            let reason = restart_reason(&wanted, service.loaded().as_ref());
+            start(plan, wanted, Need::OtherRevision, reason);
+        }
+        RunState::Down => start(plan, wanted, Need::NotRunning, Reason::NotRunning),
         RunState::Failed => {
             let end = service.last_end.as_ref().map(ToString::to_string);
             let end = end.unwrap_or_else(|| service.message.clone());
-            start(plan, loading, Reason::Failed(end), true);
+            start(plan, wanted, Need::NotRunning, Reason::Failed(end));
         }
-        RunState::Starting => passing(plan, WaitingOn::Starting),
-        RunState::Stopping => passing(plan, WaitingOn::Stopping),
+        RunState::Starting => plan.pass(WaitingOn::Starting),
+        RunState::Stopping => plan.pass(WaitingOn::Stopping),
         RunState::Other => {
             let error = format!("its state is `{}`", service.message);
-            plan.unknown("service", &error);
+            plan.block(WaitingOn::Observation { what: "service", error });
         }
     }
     false
 }
 
-fn passing(plan: &mut CompanionPlan<'_, '_>, waiting_on: WaitingOn) {
-    let retry_at = plan.builder.now.after(TRANSIENT_POLL);
-    plan.block_until(waiting_on, retry_at);
-}
-
-fn running(plan: &mut CompanionPlan<'_, '_>, loading: Loading, service: &ServiceState) -> bool {
+fn running(plan: &mut CompanionPlan<'_>, wanted: Revision, service: &ServiceState) -> bool {
     let up_for = up_for(plan, service);
-    if service.running.is_none() && is_given_up(plan, loading) {
-        plan.unknown("running revision", "the process does not report a revision");
-    } else if service.running != Some(loading.revision) {
-        let reason = restart_reason(&loading.revision, service.running.as_ref());
+    if service.running.is_none() && is_given_up(plan, wanted) {
+        let error = "the process does not report a revision".to_owned();
+        plan.block(WaitingOn::Observation { what: "running revision", error });
+    } else if service.running != Some(wanted) {
+        let reason = restart_reason(&wanted, service.running.as_ref());
         let input_changed = matches!(reason, Reason::ConfigChanged | Reason::ImageChanged);
         if input_changed && up_for < RESTART_INTERVAL {
             stabilizing(plan, RESTART_INTERVAL, up_for);
         } else {
-            restart(plan, loading, Need::OtherRevision, reason);
+            start(plan, wanted, Need::OtherRevision, reason);
         }
     } else if service.frozen {
-        restart(plan, loading, Need::Frozen, Reason::Frozen);
+        start(plan, wanted, Need::Frozen, Reason::Frozen);
     } else if up_for < MIN_READY {
         stabilizing(plan, MIN_READY, up_for);
     } else {
@@ -97,28 +86,28 @@ fn running(plan: &mut CompanionPlan<'_, '_>, loading: Loading, service: &Service
     false
 }
 
-fn stabilizing(plan: &mut CompanionPlan<'_, '_>, required: Duration, up_for: Duration) {
-    let retry_at = plan.builder.now.after(required.saturating_sub(up_for));
-    plan.block_until(WaitingOn::Stabilizing, retry_at);
+fn stabilizing(plan: &mut CompanionPlan<'_>, required: Duration, up_for: Duration) {
+    let retry_at = plan.now.after(required.saturating_sub(up_for));
+    plan.block_until(WaitingOn::Stabilizing, Some(retry_at));
 }
 
 /// Returns how long the current run has been up: as the host reports it, or since it was first observed if that is
 /// longer, because a host's clock may be set back.
-fn up_for(plan: &CompanionPlan<'_, '_>, service: &ServiceState) -> Duration {
-    let seen = plan.builder.history.up_since.get(plan.name);
+fn up_for(plan: &CompanionPlan<'_>, service: &ServiceState) -> Duration {
+    let seen = plan.observed.history.runs.get(plan.name);
     let seen = seen.filter(|seen| Some(&seen.run_id) == service.run_id.as_ref());
-    let observed = seen.map(|seen| seen.at.until(plan.builder.now));
+    let observed = seen.and_then(|seen| seen.up_since).map(|since| since.until(plan.now));
     service.up_for.max(observed.unwrap_or_default())
 }
 
 /// Returns the input digest of a start, independent of the restart epoch.
-fn input(plan: &CompanionPlan<'_, '_>, loading: Loading) -> Fingerprint {
-    plan.input(&loading.revision.with_restart_epoch(0))
+fn input(plan: &CompanionPlan<'_>, wanted: Revision) -> Fingerprint {
+    plan.input(&wanted.with_restart_epoch(0))
 }
 
 /// Returns whether this revision was started often enough to conclude that it never reports its revision.
-fn is_given_up(plan: &CompanionPlan<'_, '_>, loading: Loading) -> bool {
-    let input = input(plan, loading);
+fn is_given_up(plan: &CompanionPlan<'_>, wanted: Revision) -> bool {
+    let input = input(plan, wanted);
     let failure = plan.failure(Work::Service).filter(|failure| failure.input == input);
     failure.is_some_and(|failure| failure.count >= MAX_STARTS_WITHOUT_REVISION)
 }
@@ -131,24 +120,27 @@ fn restart_reason(wanted: &Revision, found: Option<&Revision>) -> Reason {
     difference(wanted, found).unwrap_or(same)
 }
 
-fn start(plan: &mut CompanionPlan<'_, '_>, loading: Loading, reason: Reason, failed: bool) {
-    let input = input(plan, loading);
+/// Plans a start, or a restart where something runs or is about to.
+fn start(plan: &mut CompanionPlan<'_>, wanted: Revision, need: Need, reason: Reason) {
+    let input = input(plan, wanted);
     if plan.backs_off(Work::Service, input) {
         return;
     }
-    if failed && plan.builder.traits.keeps_failures {
-        let mut reset = plan.step(Action::ResetFailed, reason.clone(), input);
-        reset.after_load = loading.after_load;
-        plan.builder.services.push(reset);
+    if matches!(reason, Reason::Failed(_)) && plan.observed.traits.keeps_failures {
+        plan.step(Action::ResetFailed, reason.clone(), input);
     }
-    let condition = Condition { loaded: loading.revision, need: Need::NotRunning };
-    let mut start = plan.step(Action::StartUnit(condition), reason, input);
-    start.after_load = loading.after_load;
-    plan.builder.services.push(start);
+    let condition = Condition { loaded: wanted, need };
+    let action = match need {
+        Need::NotRunning => Action::StartUnit(condition),
+        Need::OtherRevision | Need::Frozen | Need::BetweenRestarts => {
+            Action::RestartUnit(condition)
+        }
+    };
+    plan.step(action, reason, input);
 }
 
 /// Plans the stop of a service that is about to restart, because its start would replace an unmanaged container.
-pub(super) fn cancel_restart(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
+pub(super) fn cancel_restart(plan: &mut CompanionPlan<'_>, service: &ServiceState) {
     let (RunState::BetweenRestarts, Some(loaded)) = (service.run, service.loaded()) else {
         return;
     };
@@ -157,23 +149,11 @@ pub(super) fn cancel_restart(plan: &mut CompanionPlan<'_, '_>, service: &Service
         return plan.block(WaitingOn::Running { work });
     }
     if service.busy {
-        return passing(plan, WaitingOn::Busy);
+        return plan.pass(WaitingOn::Busy);
     }
     let input = stop_input(plan.generation, service.run_id.as_deref());
     if !plan.backs_off(Work::Removal, input) {
         let condition = Condition { loaded, need: Need::BetweenRestarts };
-        let step = plan.step(Action::CancelRestart(condition), Reason::NameTaken, input);
-        plan.builder.services.push(step);
+        plan.step(Action::StopUnit(Some(condition)), Reason::NameTaken, input);
     }
-}
-
-fn restart(plan: &mut CompanionPlan<'_, '_>, loading: Loading, need: Need, reason: Reason) {
-    let input = input(plan, loading);
-    if plan.backs_off(Work::Service, input) {
-        return;
-    }
-    let condition = Condition { loaded: loading.revision, need };
-    let mut step = plan.step(Action::RestartUnit(condition), reason, input);
-    step.after_load = loading.after_load;
-    plan.builder.services.push(step);
 }

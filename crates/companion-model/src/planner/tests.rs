@@ -8,7 +8,7 @@ use crate::check::check;
 use crate::model::companion::CompanionSpec;
 use crate::model::container::{AbsolutePath, ContainerSpec};
 use crate::model::desired::RemovedCompanion;
-use crate::model::error::{PortErrorKind, Problem};
+use crate::model::error::Problem;
 use crate::model::hook::{
     ConfigFile, ConfigId, HookName, HookProgram, HookSpec, HookState, Link, Rendering,
 };
@@ -16,10 +16,10 @@ use crate::model::host::HostTraits;
 use crate::model::image::{
     BuildSource, ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
 };
-use crate::model::observed::{FirstSeen, Observation, VerifiedRun};
+use crate::model::observed::{Attempt, History, KnownRun};
 use crate::model::revision::Revision;
 use crate::model::service::{End, LoadedUnit, RunState, ServiceState};
-use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
+use crate::model::unit::{ContainerState, UnitFile, UnitFileState, UnitSpec};
 use crate::plan::{Condition, Need};
 
 mod checker;
@@ -104,6 +104,10 @@ fn file_of(state: UnitFileState) -> UnitFile {
     UnitFile { state, location, rendering: rendering(), drop_ins: Vec::new() }
 }
 
+fn known_run(up_since: Option<Monotonic>, verified: Option<Revision>) -> KnownRun {
+    KnownRun { run_id: "first run".to_owned(), up_since, verified }
+}
+
 /// A companion and its host, converged unless a test changes it.
 #[derive(Debug)]
 struct Setup {
@@ -149,8 +153,7 @@ impl Setup {
                 log: None,
             },
             history: History {
-                verified: [(name(), VerifiedRun { revision, run_id: "first run".to_owned() })]
-                    .into(),
+                runs: [(name(), known_run(None, Some(revision)))].into(),
                 ..History::default()
             },
             traits: HostTraits::ALL,
@@ -236,6 +239,19 @@ impl Setup {
         plan
     }
 
+    /// Returns after which time the next attempt is due.
+    fn retries_in(&self) -> Option<Duration> {
+        let retry_at = self.plan().blocked.iter().filter_map(|blocked| blocked.retry_at).min();
+        retry_at.map(|at| self.now.until(at))
+    }
+
+    /// Returns the unit that the plan writes first.
+    fn written(&self) -> UnitSpec {
+        let plan = self.plan();
+        let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+        (**unit).clone()
+    }
+
     /// Asserts the plan in words.
     #[track_caller]
     fn expect(&self, steps: &[&str], blocked: &[&str]) {
@@ -244,6 +260,13 @@ impl Setup {
         assert_eq!(seen, steps, "steps");
         let seen: Vec<_> = plan.blocked.iter().map(|b| b.waiting_on.to_string()).collect();
         assert_eq!(seen, blocked, "blocked");
+    }
+
+    /// Asserts steps that all have one reason.
+    #[track_caller]
+    fn expect_for(&self, reason: &str, steps: &[&str]) {
+        let steps: Vec<_> = steps.iter().map(|step| format!("{step}: {reason}")).collect();
+        self.expect(&steps.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
     }
 
     /// Has an intent for `spec` recorded.
@@ -255,16 +278,16 @@ impl Setup {
     /// Has the planned step of `work` go on as work under way.
     fn begin(&mut self, work: Work) {
         let plan = self.plan();
-        let step = plan.steps(&name()).find(|step| step.work == work).unwrap();
-        let attempt = Attempt { generation: step.generation, input: step.input };
+        let step = plan.serving(&name()).find(|step| step.work == work).unwrap();
+        let attempt = Attempt { generation: step.generation, input: step.serves[0].1 };
         self.history.running.entry(name()).or_default().insert(work, attempt);
     }
 
     /// Lets the only step of `work` in the present plan have failed just now.
     fn fail(&mut self, work: Work, kind: PortErrorKind, error: &str) {
         let plan = self.plan();
-        let step = plan.steps.iter().find(|step| step.work() == work).unwrap();
-        let (_name, input) = step.attempts().next().unwrap();
+        let step = plan.steps.iter().find(|step| step.work == work).unwrap();
+        let input = step.serves[0].1;
         let failures = self.history.failures.entry(name()).or_default();
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(1, |failure| failure.count + 1);
@@ -276,9 +299,9 @@ impl Setup {
 
 #[test]
 fn converged_pass_has_no_steps() {
-    let plan = Setup::converged().plan();
-    assert!(plan.is_converged());
-    assert_eq!(plan.requeue_after, None);
+    let setup = Setup::converged();
+    assert!(setup.plan().is_converged());
+    assert_eq!(setup.retries_in(), None);
 }
 
 #[test]
@@ -313,7 +336,7 @@ fn one_companions_trouble_changes_nothing_for_another() {
     observed.companions.insert(other.clone(), alone.seen.clone());
     let plan = plan(&broken.desired, &observed, NOW);
     let verbs = |plan: &Plan, name: &CompanionName| {
-        plan.steps(name).map(|step| step.action.verb()).collect::<Vec<_>>()
+        plan.serving(name).map(|step| step.action.verb()).collect::<Vec<_>>()
     };
     assert_eq!(verbs(&plan, &other), verbs(&wanted, &name()));
     assert_eq!(verbs(&plan, &name()), Vec::<&str>::new());

@@ -2,109 +2,79 @@
 
 use super::{CompanionPlan, services};
 use crate::model::desired::DesiredCompanion;
-use crate::model::error::PortErrorKind;
 use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
-use crate::model::observed::{Observation, ObservedCompanion, Work};
-use crate::model::revision::{Fingerprint, Revision};
+use crate::model::observed::{Observation, Work};
+use crate::model::revision::Revision;
 use crate::model::service::{LoadedUnit, ServiceState};
 use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 
 /// The unit that the service stage may start.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Loading {
-    /// The revision that is loaded, or will be after this plan's reload.
+pub(super) struct Unit {
+    /// The revision that is loaded, or will be after this plan's load.
     pub(super) revision: Revision,
-    /// Whether a start requires this plan's reload.
-    pub(super) after_load: bool,
+    /// Whether it is loaded already.
+    pub(super) is_loaded: bool,
 }
 
 /// Plans writing and loading the unit. Returns the unit to start, or `None` if the service stage must wait.
 pub(super) fn rule(
-    plan: &mut CompanionPlan<'_, '_>,
+    plan: &mut CompanionPlan<'_>,
     desired: &DesiredCompanion,
     image: &PresentImage,
     config: Option<ConfigId>,
-    seen: &ObservedCompanion,
-) -> Option<Loading> {
-    let (file, service) = readable(plan, seen)?;
-    if blocked_by_others(plan, file, service, seen) {
+    service: &ServiceState,
+) -> Option<Unit> {
+    let file = plan.read("unit file", Some(&plan.seen.unit))?;
+    if is_blocked_by_others(plan, file, service) {
         return None;
     }
     let wanted = desired.revision(image, config).with_rendering(file.rendering);
-    let (revision, reason) = match &file.state {
+    let write = |plan: &mut CompanionPlan<'_>, revision, reason, input| {
+        let may_write = !plan.backs_off(Work::Unit, input);
+        if may_write {
+            let unit = Box::new(desired.unit(&image.id, revision));
+            plan.step(Action::WriteUnit(unit), reason, input);
+        }
+        may_write
+    };
+    let reason = match &file.state {
         UnitFileState::Current { revision } => {
             plan.recovered(Work::Unit);
             return loaded(plan, wanted, *revision, service);
         }
         UnitFileState::WrongMode { revision } => {
-            closed(plan, desired, image, wanted, *revision);
+            // The bytes do not change, so neither a load nor a restart is needed.
+            let input = plan.input(&("exposed", wanted));
+            write(plan, *revision, Reason::UnitFileWrongMode, input);
             return loaded(plan, wanted, *revision, service);
         }
-        UnitFileState::Absent => (after_loss(plan, wanted, service), Reason::UnitFileMissing),
+        UnitFileState::Absent => Reason::UnitFileMissing,
         UnitFileState::Outdated { revision } => {
-            let reason = difference(&wanted, revision).unwrap_or(Reason::RendererChanged);
-            (after_rendering(plan, wanted, *revision, service), reason)
+            difference(&wanted, revision).unwrap_or(Reason::RendererChanged)
         }
         UnitFileState::Drifted { revision } => {
             let reason = revision.and_then(|found| difference(&wanted, &found));
-            let reason = reason.unwrap_or(Reason::UnitFileDrifted);
-            (after_drift(wanted, *revision, service), reason)
+            reason.unwrap_or(Reason::UnitFileDrifted)
         }
-        // `blocked_by_others` reported it.
+        // `is_blocked_by_others` reported it.
         UnitFileState::Unmanaged { .. } => return None,
     };
+    let revision = to_write(plan, wanted, &file.state, service);
     let input = plan.input(&wanted);
-    if refused(plan, input) || plan.backs_off(Work::Unit, input) {
+    if !write(plan, revision, reason.clone(), input) {
         return None;
     }
-    let unit = Box::new(desired.unit(&image.id, revision));
-    let step = plan.step(Action::WriteUnit(unit), reason.clone(), input);
-    plan.builder.files.push(step);
-    let after_load = plan.load(input, reason);
-    Some(Loading { revision, after_load })
-}
-
-/// Plans the replacement of a file with correct bytes that is writable by others.
-///
-/// The bytes do not change, so neither a reload nor a restart is needed.
-fn closed(
-    plan: &mut CompanionPlan<'_, '_>,
-    desired: &DesiredCompanion,
-    image: &PresentImage,
-    wanted: Revision,
-    revision: Revision,
-) {
-    let input = plan.input(&("exposed", wanted));
-    if refused(plan, input) || plan.backs_off(Work::Unit, input) {
-        return;
-    }
-    let unit = Box::new(desired.unit(&image.id, revision));
-    let step = plan.step(Action::WriteUnit(unit), Reason::UnitFileWrongMode, input);
-    plan.builder.files.push(step);
-}
-
-fn readable<'s>(
-    plan: &mut CompanionPlan<'_, '_>,
-    seen: &'s ObservedCompanion,
-) -> Option<(&'s UnitFile, &'s ServiceState)> {
-    if let Observation::Unknown(error) = &seen.unit {
-        plan.unknown("unit file", error);
-    }
-    Some((seen.unit.known()?, seen.service.known()?))
+    Some(Unit { revision, is_loaded: !plan.load(input, reason) })
 }
 
 /// Returns whether an unmanaged container has the name; if so, adds the condition to the plan, and stops a service
 /// that is about to restart, because its start would replace that container.
-pub(super) fn container_is_unmanaged(
-    plan: &mut CompanionPlan<'_, '_>,
-    seen: &ObservedCompanion,
-) -> bool {
-    let Some(Observation::Known(ContainerState::Unmanaged { what })) = &seen.container else {
-        return false;
-    };
-    let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
+pub(super) fn container_is_unmanaged(plan: &mut CompanionPlan<'_>, service: &ServiceState) -> bool {
+    let (Some(Observation::Known(ContainerState::Unmanaged { what })), Some(file)) =
+        (&plan.seen.container, plan.seen.unit.known())
+    else {
         return false;
     };
     let held_or_elsewhere =
@@ -122,115 +92,81 @@ pub(super) fn container_is_unmanaged(
 }
 
 /// Returns whether an unmanaged object is in the way; if so, adds the condition to the plan.
-fn blocked_by_others(
-    plan: &mut CompanionPlan<'_, '_>,
+fn is_blocked_by_others(
+    plan: &mut CompanionPlan<'_>,
     file: &UnitFile,
     service: &ServiceState,
-    seen: &ObservedCompanion,
 ) -> bool {
-    if let UnitFileState::Unmanaged { what } = &file.state {
-        plan.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
-        return true;
-    }
-    match &service.unit {
-        LoadedUnit::Held { message } => {
-            plan.block(WaitingOn::Held { message: message.clone() });
-            return true;
+    let waiting_on = match (&file.state, &service.unit, &plan.seen.container) {
+        (UnitFileState::Unmanaged { what }, ..) => {
+            WaitingOn::Conflict { what: format!("{what} at {}", file.location) }
         }
-        LoadedUnit::Elsewhere { place } => {
+        (_, LoadedUnit::Held { message }, _) => WaitingOn::Held { message: message.clone() },
+        (_, LoadedUnit::Elsewhere { place }, _) => {
             shadowed(plan, place);
             return true;
         }
-        LoadedUnit::Absent | LoadedUnit::FromStore { .. } | LoadedUnit::Unusable { .. } => {}
-    }
-    if let Some(Observation::Unknown(error)) = &seen.container {
-        plan.unknown("container", error);
-        return true;
-    }
-    if plan.is_running(Work::Service) {
-        plan.block(WaitingOn::Running { work: Work::Service });
-        return true;
-    }
-    false
+        (_, _, Some(Observation::Unknown(error))) => super::unread("container", error),
+        _ if plan.is_running(Work::Service) => WaitingOn::Running { work: Work::Service },
+        _ => return false,
+    };
+    plan.block(waiting_on);
+    true
 }
 
 /// Handles a loaded unit from another place.
 ///
 /// One reload is attempted, because that file may no longer exist; then the condition is reported, and nothing
 /// is written because it would not be loaded.
-fn shadowed(plan: &mut CompanionPlan<'_, '_>, place: &str) {
+fn shadowed(plan: &mut CompanionPlan<'_>, place: &str) {
     let input = plan.input(&("shadowed", place));
     let failure = plan.holding_failure(Work::Load, input);
-    if failure.is_none() && plan.load(input, Reason::LoadedUnitStale) {
-        return;
-    }
-    let shadowed = WaitingOn::Shadowed { by: place.to_owned() };
-    match failure {
-        Some(failure) => plan.block_until(shadowed, failure.retry_at),
-        None => plan.block(shadowed),
+    if failure.is_some() || !plan.load(input, Reason::LoadedUnitStale) {
+        let shadowed = WaitingOn::Shadowed { by: place.to_owned() };
+        plan.block_until(shadowed, failure.map(|failure| failure.retry_at));
     }
 }
 
-/// Returns the revision to write if the file is missing.
+/// Returns the revision to write in place of `file`.
 ///
-/// A run observed with the matching file keeps its restart epoch, so a lost file causes no restart. For any
-/// other run the reported revision is unverified (the unit may have been edited, started and deleted): use the
-/// next restart epoch.
-fn after_loss(plan: &CompanionPlan<'_, '_>, wanted: Revision, service: &ServiceState) -> Revision {
-    match verified(plan, wanted, service) {
-        Some(verified) => verified.with_rendering(wanted.rendering),
-        None => after_drift(wanted, None, service),
-    }
-}
-
-/// Returns the revision to write over an unmodified file.
-///
-/// It keeps the restart epoch, because processes started from an unmodified file are as reported. If a unit or
-/// process already reports the new revision although the file differs, it is unverified: unless that run was
-/// observed with the matching file, use the next restart epoch.
-fn after_rendering(
-    plan: &CompanionPlan<'_, '_>,
+/// A unit or a process tells the truth about its revision if it came from an unmodified file: it keeps its restart epoch.
+/// It may have come from a file that was edited, and deleted since, if the file is missing or drifted, or if it reports the
+/// new revision although the file is an older one: then use the next epoch, which nothing reports yet. A run that was
+/// observed with the matching file is beyond doubt, so a lost file causes no restart.
+fn to_write(
+    plan: &CompanionPlan<'_>,
     wanted: Revision,
-    found: Revision,
+    file: &UnitFileState,
     service: &ServiceState,
 ) -> Revision {
-    let verified = verified(plan, wanted, service);
-    if let Some(verified) = verified.filter(|verified| verified.rendering == wanted.rendering) {
-        return verified;
+    let is_wanted = |claim: &Revision| claim.rendering == wanted.rendering;
+    let is_outdated = matches!(file, UnitFileState::Outdated { .. });
+    let verified = verified(plan, wanted, service)
+        .filter(|run| *file == UnitFileState::Absent || is_outdated && is_wanted(run));
+    if let Some(verified) = verified {
+        return verified.with_rendering(wanted.rendering);
     }
-    let restart_epoch = |revision: Revision| {
-        let claims_it = revision.rendering == wanted.rendering;
-        revision.restart_epoch.wrapping_add(u32::from(claims_it))
-    };
-    let claimed = [service.unit.revision(), service.running].into_iter().flatten();
-    let claimed = claimed.filter(|revision| revision.same_contents(&wanted)).map(restart_epoch);
-    let kept = found.same_contents(&wanted).then_some(found.restart_epoch);
-    wanted.with_restart_epoch(claimed.chain(kept).max().unwrap_or(0))
+    let of_file = file.revision().map(|found| (found, is_outdated));
+    let reported = [service.unit.revision(), service.running].into_iter().flatten();
+    let reported = reported.map(|claim| (claim, is_outdated && !is_wanted(&claim)));
+    let claims = of_file.into_iter().chain(reported);
+    let epochs = claims
+        .filter(|(claim, _)| claim.same_contents(&wanted))
+        .map(|(claim, is_true)| claim.restart_epoch.wrapping_add(u32::from(!is_true)));
+    wanted.with_restart_epoch(epochs.max().unwrap_or(0))
 }
 
 /// Returns the running revision, if this run was observed with a matching file of the contents `wanted`.
 fn verified(
-    plan: &CompanionPlan<'_, '_>,
+    plan: &CompanionPlan<'_>,
     wanted: Revision,
     service: &ServiceState,
 ) -> Option<Revision> {
-    let verified = plan.builder.history.verified.get(plan.name)?;
-    let is_it = service.is_up()
-        && service.running == Some(verified.revision)
-        && service.run_id.as_ref() == Some(&verified.run_id)
-        && verified.revision.same_contents(&wanted);
-    is_it.then_some(verified.revision)
-}
-
-/// Returns the revision to write over a drifted file, with a restart epoch that nothing reports yet.
-fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
-    let restart_epoch = [claimed, service.unit.revision(), service.running]
-        .into_iter()
-        .flatten()
-        .filter(|revision| revision.same_contents(&wanted))
-        .map(|revision| revision.restart_epoch.wrapping_add(1))
-        .max();
-    wanted.with_restart_epoch(restart_epoch.unwrap_or(0))
+    let run = plan.observed.history.runs.get(plan.name)?;
+    let is_it = service.is_up() && service.run_id.as_ref() == Some(&run.run_id);
+    run.verified
+        .filter(|verified| is_it && service.running == Some(*verified))
+        .filter(|verified| verified.same_contents(&wanted))
 }
 
 /// Returns how the revision `found` differs from the desired one, if it does.
@@ -248,47 +184,29 @@ pub(super) fn difference(wanted: &Revision, found: &Revision) -> Option<Reason> 
     }
 }
 
-/// Returns whether the generator rejected this unit; if so, adds the condition with its message.
-fn refused(plan: &mut CompanionPlan<'_, '_>, input: Fingerprint) -> bool {
-    let Some(failure) = plan.holding_failure(Work::Unit, input) else {
-        return false;
-    };
-    let refused = failure.problem.kind == PortErrorKind::Invalid;
-    if refused {
-        plan.block_until(
-            WaitingOn::UnitRefused { message: failure.problem.message },
-            failure.retry_at,
-        );
-    }
-    refused
-}
-
 /// Plans loading the current file.
 fn loaded(
-    plan: &mut CompanionPlan<'_, '_>,
+    plan: &mut CompanionPlan<'_>,
     wanted: Revision,
     revision: Revision,
     service: &ServiceState,
-) -> Option<Loading> {
+) -> Option<Unit> {
     if service.loaded() == Some(revision) {
         plan.recovered(Work::Load);
-        return Some(Loading { revision, after_load: false });
+        return Some(Unit { revision, is_loaded: true });
     }
     let input = plan.input(&wanted);
-    let Some(failure) = plan.holding_failure(Work::Load, input) else {
-        if plan.load(input, Reason::LoadedUnitStale) {
-            return Some(Loading { revision, after_load: true });
-        }
-        // Written units take effect immediately: the host cannot use this one, or it changed after it was read.
-        plan.block(WaitingOn::NotLoaded { message: service.unit.to_string() });
-        return None;
+    let failure = plan.holding_failure(Work::Load, input);
+    if failure.is_none() && plan.load(input, Reason::LoadedUnitStale) {
+        return Some(Unit { revision, is_loaded: false });
+    }
+    // A reload failed or did not load the unit: report its error first, because the loaded unit does not explain why.
+    // Where written units take effect immediately, the host cannot use this one, or it changed after it was read.
+    let message = match (failure, &service.unit) {
+        (Some(failure), LoadedUnit::Absent) => failure.problem.message.clone(),
+        (Some(failure), found) => format!("{} ({found})", failure.problem.message),
+        (None, found) => found.to_string(),
     };
-    // A reload failed or did not load the unit: report its error first, because the loaded unit
-    // does not explain why.
-    let message = match &service.unit {
-        LoadedUnit::Absent => failure.problem.message,
-        found => format!("{} ({found})", failure.problem.message),
-    };
-    plan.block_until(WaitingOn::NotLoaded { message }, failure.retry_at);
+    plan.block_until(WaitingOn::NotLoaded { message }, failure.map(|failure| failure.retry_at));
     None
 }

@@ -3,7 +3,7 @@
 //! Rendered configuration is never shown: it may hold the password of the node.
 
 use companion_core::model::companion::CompanionName;
-use companion_core::plan::{Action, CompanionStep, Plan, Step};
+use companion_core::plan::{Action, Plan, Step};
 use diffy::DiffOptions;
 use serde::Serialize;
 
@@ -23,14 +23,14 @@ pub(super) struct FileDiff {
 /// Returns the changes of `plan`.
 pub(super) async fn of(plan: &Plan, config: &Config) -> CommandResult<Vec<FileDiff>> {
     let mut diffs = Vec::new();
-    for step in plan.steps.iter().filter_map(Step::as_companion) {
+    for step in &plan.steps {
         diffs.extend(of_step(step, config).await?);
     }
     Ok(diffs)
 }
 
-async fn of_step(step: &CompanionStep, config: &Config) -> CommandResult<Option<FileDiff>> {
-    let companion = step.companion.clone();
+async fn of_step(step: &Step, config: &Config) -> CommandResult<Option<FileDiff>> {
+    let Some(companion) = step.companion().cloned() else { return Ok(None) };
     let file = format!("{companion}.container");
     let new = match &step.action {
         Action::WriteUnit(unit) => {

@@ -30,9 +30,7 @@ fn modified_file_is_rendered_again_with_the_reported_names() {
         setup.hook(rendered(file));
         setup.expect(&[&format!("run-hook web: {reason}")], &[]);
         let plan = setup.plan();
-        let Some(Action::RunHook { claimed, .. }) = plan.steps[0].action() else {
-            panic!("{plan:?}")
-        };
+        let Action::RunHook { claimed, .. } = &plan.steps[0].action else { panic!("{plan:?}") };
         assert_eq!(*claimed, [config()]);
     }
 }
@@ -43,11 +41,8 @@ fn a_restored_file_gets_a_unit_of_its_own_and_a_restart() {
     setup.hook(restored());
     setup.file(UnitFileState::Outdated { revision: setup.revision });
     let reason = "configuration was lost or modified outside companion";
-    let steps = ["write-unit web", "load-units", "restart web"];
-    setup
-        .expect(&steps.map(|step| format!("{step}: {reason}")).each_ref().map(|s| s.as_str()), &[]);
-    let plan = setup.plan();
-    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
+    setup.expect_for(reason, &["write-unit web", "load-units", "restart web"]);
+    let unit = setup.written();
     assert_eq!(unit.revision.config, Some(next(config())));
     assert_eq!(
         unit.config.as_ref().unwrap().as_str(),
@@ -63,7 +58,7 @@ fn lost_file_named_by_a_process_is_restored_under_a_new_name() {
     setup.file(UnitFileState::Absent);
     setup.expect(&["run-hook web: configuration is missing"], &[]);
     let plan = setup.plan();
-    let Some(Action::RunHook { claimed, .. }) = plan.steps[0].action() else { panic!("{plan:?}") };
+    let Action::RunHook { claimed, .. } = &plan.steps[0].action else { panic!("{plan:?}") };
     assert_eq!(ConfigId::to_commit(config().digest, &BTreeMap::new(), claimed), next(config()));
 }
 
@@ -106,8 +101,7 @@ fn the_unit_names_image_and_file_by_content() {
     spec.container.mounts = vec![mount];
     setup.intend(spec);
     setup.file(UnitFileState::Absent);
-    let plan = setup.plan();
-    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
+    let unit = setup.written();
     assert_eq!(unit.image, image().id);
     let file = config().path(&hook().output);
     assert_eq!(unit.container.mounts[0].source, file);
@@ -121,14 +115,8 @@ fn replaced_files_and_images_are_removed_once_the_newer_ones_run() {
     let files = [(config(), ConfigFile::Intact), (older, ConfigFile::Intact)].into();
     setup.hook(HookState { files, ..rendered(ConfigFile::Intact) });
     setup.image().dangling = vec![image_id("2")];
-    let steps = ["sweep-configs web", "prune-images web"];
-    setup.expect(
-        &steps
-            .map(|step| format!("{step}: replaced by newer images or files"))
-            .each_ref()
-            .map(|s| s.as_str()),
-        &[],
-    );
+    let replaced = "replaced by newer images or files";
+    setup.expect_for(replaced, &["sweep-configs web", "prune-images web"]);
     setup.service().running = Some(Revision { config: Some(older), ..setup.revision });
     setup.expect(&["restart web: configuration changed"], &[]);
     setup.service().running = Some(setup.revision);

@@ -12,15 +12,8 @@ fn upgraded() -> Setup {
     setup.file(UnitFileState::Outdated { revision: before });
     setup.loaded(Some(before));
     setup.service().running = Some(before);
-    setup.history.verified.get_mut(&name()).unwrap().revision = before;
+    setup.history.runs.insert(name(), known_run(None, Some(before)));
     setup
-}
-
-/// The revision that the plan writes.
-fn written(setup: &Setup) -> Revision {
-    let plan = setup.plan();
-    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
-    unit.revision
 }
 
 #[track_caller]
@@ -36,8 +29,8 @@ const REWRITTEN: [(&str, &str); 3] =
 fn another_rendering_is_written_loaded_and_started_once() {
     let mut setup = upgraded();
     expect_steps(&setup, &REWRITTEN);
-    assert_eq!(written(&setup), setup.revision.with_rendering(rendering()));
-    let revision = written(&setup);
+    assert_eq!(setup.written().revision, setup.revision.with_rendering(rendering()));
+    let revision = setup.written().revision;
     setup.file(UnitFileState::Current { revision });
     let stale = "loaded unit differs from the unit file";
     expect_steps(&setup, &[("load-units", stale), ("restart web", CHANGED)]);
@@ -49,25 +42,16 @@ fn another_rendering_is_written_loaded_and_started_once() {
 
 #[test]
 fn another_rendering_keeps_the_restart_epoch() {
-    for restart_epoch in [0, 1, u32::MAX] {
+    let earlier = upgraded().revision;
+    let epochs = [0, 1, u32::MAX].map(|epoch| earlier.with_restart_epoch(epoch));
+    for before in epochs.into_iter().chain([earlier.with_rendering(None)]) {
         let mut setup = upgraded();
-        let before = setup.revision.with_restart_epoch(restart_epoch);
         setup.file(UnitFileState::Outdated { revision: before });
         setup.loaded(Some(before));
         setup.service().running = Some(before);
         expect_steps(&setup, &REWRITTEN);
-        assert_eq!(written(&setup), before.with_rendering(rendering()));
+        assert_eq!(setup.written().revision, before.with_rendering(rendering()));
     }
-}
-
-#[test]
-fn unit_without_a_rendering_is_not_drifted() {
-    let mut setup = upgraded();
-    let before = setup.revision.with_rendering(None);
-    setup.file(UnitFileState::Outdated { revision: before });
-    setup.loaded(Some(before));
-    setup.service().running = Some(before);
-    expect_steps(&setup, &REWRITTEN);
 }
 
 #[test]
@@ -85,7 +69,7 @@ fn edited_unit_is_drifted_with_any_renderer() {
     let edited = "unit file differs from the rendered unit";
     let restored = ("restart web", "unit was modified outside companion");
     expect_steps(&setup, &[("write-unit web", edited), ("load-units", edited), restored]);
-    assert_eq!(written(&setup).restart_epoch, 1);
+    assert_eq!(setup.written().revision.restart_epoch, 1);
 }
 
 #[test]
@@ -104,7 +88,7 @@ fn an_unedited_unit_of_another_specification_names_the_specification() {
 fn process_that_reports_the_new_rendering_too_early_is_restarted() {
     let mut setup = upgraded();
     setup.service().running = Some(setup.revision.with_rendering(rendering()));
-    assert_eq!(written(&setup).restart_epoch, 1);
+    assert_eq!(setup.written().revision.restart_epoch, 1);
     let restored = ("restart web", "unit was modified outside companion");
     expect_steps(&setup, &[REWRITTEN[0], REWRITTEN[1], restored]);
 }
@@ -115,14 +99,14 @@ fn process_verified_with_the_matching_file_survives_an_older_file() {
     let older = setup.revision.with_rendering(Some(Fingerprint::of(b"earlier words")));
     setup.file(UnitFileState::Outdated { revision: older });
     expect_steps(&setup, &REWRITTEN[..2]);
-    assert_eq!(written(&setup), setup.revision);
+    assert_eq!(setup.written().revision, setup.revision);
 }
 
 #[test]
 fn a_unit_lost_during_an_upgrade_keeps_its_restart_epoch() {
     let mut setup = upgraded();
     setup.file(UnitFileState::Absent);
-    assert_eq!(written(&setup), setup.revision.with_rendering(rendering()));
+    assert_eq!(setup.written().revision, setup.revision.with_rendering(rendering()));
     let missing = "unit file is missing";
     expect_steps(
         &setup,

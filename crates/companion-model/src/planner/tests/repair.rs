@@ -3,17 +3,83 @@
 use super::*;
 
 #[test]
-fn a_fresh_install_renders_and_builds_first() {
+fn each_finding_has_its_steps_or_its_condition() {
     let mut setup = Setup::converged();
     setup.hook(unrendered());
     setup.image().present = None;
     setup.seen.service = Observation::Known(ServiceState::absent());
-    setup.seen.container = Some(Observation::Known(ContainerState::Absent));
     setup.file(UnitFileState::Absent);
     setup.expect(
         &["run-hook web: configuration is missing", "ensure-image web: image is missing"],
         &[],
     );
+    // A crash after the unit was restored loses neither the load nor the restart.
+    let mut setup = Setup::converged();
+    let revision = setup.revision.with_restart_epoch(1);
+    setup.file(UnitFileState::Current { revision });
+    setup.expect(
+        &[
+            "load-units: loaded unit differs from the unit file",
+            "restart web: unit was modified outside companion",
+        ],
+        &[],
+    );
+    // A tampered service does not wait for the interval of restarts.
+    let mut setup = Setup::converged();
+    setup.service().up_for = Duration::ZERO;
+    setup.service().running = Some(setup.revision.with_restart_epoch(7));
+    setup.expect(&["restart web: unit was modified outside companion"], &[]);
+    // An unmanaged service of the name is a conflict before the first write.
+    let mut setup = Setup::converged();
+    setup.file(UnitFileState::Absent);
+    setup.loaded_from("/usr/lib/systemd/user/web.service");
+    setup.service().running = None;
+    setup.fail(Work::Load, PortErrorKind::Transient, "");
+    setup.expect(
+        &[],
+        &["another unit of this name takes precedence: /usr/lib/systemd/user/web.service"],
+    );
+    let mut setup = Setup::converged();
+    setup.file(UnitFileState::Drifted { revision: None });
+    setup.fail(Work::Unit, PortErrorKind::Invalid, "unsupported key 'Pulll'");
+    setup.expect(&[], &["the generator refuses the unit: unsupported key 'Pulll'"]);
+    // A crash loop is left to the host, unless it is that of an old unit.
+    let mut setup = Setup::converged();
+    setup.down(RunState::BetweenRestarts);
+    setup.service().restarts = 7;
+    setup.service().last_end = Some(End::Exit(1));
+    setup.expect(&[], &["exited with status 1, restarting; 7 restart(s) so far"]);
+    let mut setup = Setup::converged();
+    setup.down(RunState::BetweenRestarts);
+    let image = Fingerprint::of(b"broken image");
+    let old = Some(Revision { image, ..setup.revision });
+    setup.loaded(old);
+    setup.file(UnitFileState::Drifted { revision: old });
+    setup.expect_for("image changed", &["write-unit web", "load-units", "restart web"]);
+    // Transient states are awaited.
+    let mut setup = Setup::converged();
+    setup.down(RunState::Starting);
+    setup.expect(&[], &["starting"]);
+    let mut setup = Setup::converged();
+    setup.down(RunState::Stopping);
+    setup.expect(&[], &["stopping"]);
+    let mut setup = Setup::converged();
+    setup.service().busy = true;
+    setup.expect(&[], &["another start or stop is in progress"]);
+}
+
+#[test]
+fn failed_start_backs_off_until_its_time_or_a_new_intent() {
+    let mut setup = Setup::converged();
+    setup.down(RunState::Failed);
+    setup.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
+    setup.expect(&[], &["starting the service failed once: exit code 125"]);
+    assert_eq!(setup.retries_in(), Some(Duration::from_secs(5)));
+    setup.now = NOW.after(Duration::from_secs(5));
+    assert_eq!(setup.plan().steps.len(), 2, "it is made again when its time has come");
+    setup.now = NOW;
+    setup.intend(spec());
+    assert_eq!(setup.plan().steps.len(), 2);
 }
 
 #[test]
@@ -57,14 +123,6 @@ fn written_units_are_started_without_a_load_where_none_is_needed() {
 }
 
 #[test]
-fn a_lost_unit_file_is_rewritten_without_a_restart() {
-    let mut setup = Setup::converged();
-    setup.file(UnitFileState::Absent);
-    setup
-        .expect(&["write-unit web: unit file is missing", "load-units: unit file is missing"], &[]);
-}
-
-#[test]
 fn lost_unit_file_restarts_an_unverified_run() {
     let mut setup = Setup::converged();
     setup.file(UnitFileState::Absent);
@@ -84,8 +142,7 @@ fn unit_mode_is_fixed_without_reload_or_restart() {
     let mut setup = Setup::converged();
     setup.file(UnitFileState::WrongMode { revision: setup.revision });
     setup.expect(&["write-unit web: unit file is writable by others"], &[]);
-    let plan = setup.plan();
-    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
+    let unit = setup.written();
     assert_eq!(unit.revision, setup.revision, "the very same bytes");
     setup.down(RunState::Down);
     setup.expect(
@@ -106,22 +163,8 @@ fn an_edited_unit_is_rewritten_under_the_next_restart_epoch_and_restarted() {
         ],
         &[],
     );
-    let plan = setup.plan();
-    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
+    let unit = setup.written();
     assert_eq!(unit.revision, setup.revision.with_restart_epoch(1));
-}
-
-#[test]
-fn a_crash_after_the_rewrite_loses_neither_the_reload_nor_the_restart() {
-    let mut setup = Setup::converged();
-    setup.file(UnitFileState::Current { revision: setup.revision.with_restart_epoch(1) });
-    setup.expect(
-        &[
-            "load-units: loaded unit differs from the unit file",
-            "restart web: unit was modified outside companion",
-        ],
-        &[],
-    );
 }
 
 #[test]
@@ -129,8 +172,7 @@ fn a_unit_edited_and_then_deleted_is_not_started_from_the_loaded_one() {
     let mut setup = Setup::converged();
     setup.down(RunState::Down);
     setup.file(UnitFileState::Absent);
-    let plan = setup.plan();
-    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
+    let unit = setup.written();
     assert_eq!(unit.revision.restart_epoch, 1);
 }
 
@@ -148,25 +190,6 @@ fn changed_specification_image_or_configuration_is_the_reason() {
     assert_eq!(with(|r| r.spec = Fingerprint::of(b"x")), "restart web: specification changed");
     assert_eq!(with(|r| r.image = Fingerprint::of(b"x")), "restart web: image changed");
     assert_eq!(with(|r| r.config = None), "restart web: configuration changed");
-}
-
-#[test]
-fn an_old_container_under_a_new_unit_is_restarted() {
-    let mut setup = Setup::converged();
-    let mut old = setup.revision;
-    old.config = Some(ConfigId { digest: Fingerprint::of(b"old password"), epoch: 0 });
-    setup.service().running = Some(old);
-    setup.expect(&["restart web: configuration changed"], &[]);
-}
-
-#[test]
-fn rejected_unit_is_blocked_with_the_generators_message() {
-    let mut setup = Setup::converged();
-    setup.file(UnitFileState::Drifted { revision: None });
-    setup.fail(Work::Unit, PortErrorKind::Invalid, "unsupported key 'Pulll'");
-    setup.expect(&[], &["the generator refuses the unit: unsupported key 'Pulll'"]);
-    let plan = setup.plan();
-    assert_eq!(plan.requeue_after, Some(Duration::from_secs(5)));
 }
 
 #[test]
@@ -192,17 +215,6 @@ fn shadowed_unit_is_reported() {
 }
 
 #[test]
-fn unmanaged_service_is_a_conflict_before_the_first_write() {
-    let mut setup = Setup::converged();
-    setup.file(UnitFileState::Absent);
-    setup.loaded_from("/usr/lib/systemd/user/web.service");
-    setup.service().running = None;
-    setup.fail(Work::Load, PortErrorKind::Transient, "");
-    let place = "/usr/lib/systemd/user/web.service";
-    setup.expect(&[], &[&format!("another unit of this name takes precedence: {place}")]);
-}
-
-#[test]
 fn process_without_a_revision_is_restarted_at_most_three_times() {
     let mut setup = Setup::converged();
     setup.service().running = None;
@@ -224,13 +236,6 @@ fn a_masked_unit_is_respected() {
 }
 
 #[test]
-fn a_service_stopped_by_hand_is_started() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::Down);
-    setup.expect(&["start web: not running"], &[]);
-}
-
-#[test]
 fn a_failed_service_is_reset_and_started() {
     let mut setup = Setup::converged();
     setup.down(RunState::Failed);
@@ -239,25 +244,6 @@ fn a_failed_service_is_reset_and_started() {
         &["reset-failed web: failed: started too often", "start web: failed: started too often"],
         &[],
     );
-}
-
-#[test]
-fn failed_start_backs_off() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::Failed);
-    setup.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
-    setup.expect(&[], &["starting the service failed once: exit code 125"]);
-    setup.now = NOW.after(Duration::from_secs(5));
-    assert_eq!(setup.plan().steps.len(), 2, "and made again when its time has come");
-}
-
-#[test]
-fn new_intent_resets_the_back_off() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::Failed);
-    setup.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
-    setup.intend(spec());
-    assert_eq!(setup.plan().steps.len(), 2);
 }
 
 #[test]
@@ -274,53 +260,13 @@ fn observed_success_is_recorded_for_attempted_work() {
     assert_eq!(setup.plan().recovered, [], "it must stay up first");
 }
 
-#[test]
-fn transient_states_are_awaited_and_never_installed_again() {
-    for (run, words) in [(RunState::Starting, "starting"), (RunState::Stopping, "stopping")] {
-        let mut setup = Setup::converged();
-        setup.down(run);
-        setup.expect(&[], &[words]);
-    }
-    let mut setup = Setup::converged();
-    setup.service().busy = true;
-    setup.expect(&[], &["another start or stop is in progress"]);
-}
-
-#[test]
-fn crash_loop_is_left_to_the_host_and_reports_the_last_exit() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::BetweenRestarts);
-    setup.service().restarts = 7;
-    setup.service().last_end = Some(End::Exit(1));
-    setup.expect(&[], &["exited with status 1, restarting; 7 restart(s) so far"]);
-}
-
-#[test]
-fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::BetweenRestarts);
-    let mut old = setup.revision;
-    old.image = Fingerprint::of(b"broken image");
-    setup.loaded(Some(old));
-    setup.file(UnitFileState::Drifted { revision: Some(old) });
-    setup.expect(
-        &[
-            "write-unit web: image changed",
-            "load-units: image changed",
-            "restart web: image changed",
-        ],
-        &[],
-    );
-}
-
 /// The host's clock was set back, so it reports that the run has just begun, for hours.
 #[test]
 fn run_becomes_ready_although_the_host_reports_no_age() {
     let mut setup = Setup::converged();
     setup.service().up_for = Duration::ZERO;
     setup.expect(&[], &["starting; must stay up for 3 s"]);
-    let run_id = "first run".to_owned();
-    setup.history.up_since.insert(name(), FirstSeen { run_id, at: NOW });
+    setup.history.runs.insert(name(), known_run(Some(NOW), None));
     setup.now = NOW.after(MIN_READY);
     setup.expect(&[], &[]);
     setup.service().run_id = Some("second run".to_owned());
@@ -328,58 +274,31 @@ fn run_becomes_ready_although_the_host_reports_no_age() {
 }
 
 #[test]
-fn frozen_container_is_recreated() {
-    let mut setup = Setup::converged();
-    setup.service().frozen = true;
-    setup.expect(&["restart web: frozen"], &[]);
-}
-
-#[test]
 fn a_service_that_was_just_started_is_not_yet_running() {
     let mut setup = Setup::converged();
     setup.service().up_for = Duration::from_secs(1);
     setup.expect(&[], &["starting; must stay up for 3 s"]);
-    let plan = setup.plan();
-    assert_eq!(plan.requeue_after, Some(Duration::from_secs(2)));
+    assert_eq!(setup.retries_in(), Some(Duration::from_secs(2)));
 }
 
 #[test]
 fn rotations_within_the_interval_restart_at_most_twice() {
-    let before = ConfigId { digest: Fingerprint::of(b"before"), epoch: 0 };
-    restarts_once_per_interval(
-        |revision| revision.config = Some(before),
-        "restart web: configuration changed",
-    );
-}
-
-#[test]
-fn image_changes_within_the_interval_restart_at_most_twice() {
-    restarts_once_per_interval(
-        |revision| revision.image = Fingerprint::of(b"before"),
-        "restart web: image changed",
-    );
-}
-
-#[track_caller]
-fn restarts_once_per_interval(change: impl FnOnce(&mut Revision), restart: &str) {
-    let mut setup = Setup::converged();
-    let mut old = setup.revision;
-    change(&mut old);
-    setup.service().running = Some(old);
-    setup.expect(&[restart], &[]);
-    setup.service().up_for = Duration::from_secs(4);
-    setup.expect(&[], &["starting; must stay up for 3 s"]);
-    assert_eq!(setup.plan().requeue_after, Some(Duration::from_secs(6)));
-    setup.service().up_for = RESTART_INTERVAL;
-    setup.expect(&[restart], &[]);
-}
-
-#[test]
-fn tampered_service_is_restarted_without_min_interval() {
-    let mut setup = Setup::converged();
-    setup.service().up_for = Duration::ZERO;
-    setup.service().running = Some(setup.revision.with_restart_epoch(7));
-    setup.expect(&["restart web: unit was modified outside companion"], &[]);
+    let before = Fingerprint::of(b"before");
+    let converged = Setup::converged().revision;
+    let config = Some(ConfigId { digest: before, epoch: 0 });
+    for (old, restart) in [
+        (Revision { config, ..converged }, "restart web: configuration changed"),
+        (Revision { image: before, ..converged }, "restart web: image changed"),
+    ] {
+        let mut setup = Setup::converged();
+        setup.service().running = Some(old);
+        setup.expect(&[restart], &[]);
+        setup.service().up_for = Duration::from_secs(4);
+        setup.expect(&[], &["starting; must stay up for 3 s"]);
+        assert_eq!(setup.retries_in(), Some(Duration::from_secs(6)));
+        setup.service().up_for = RESTART_INTERVAL;
+        setup.expect(&[restart], &[]);
+    }
 }
 
 #[test]

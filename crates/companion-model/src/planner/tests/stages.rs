@@ -2,20 +2,83 @@
 
 use super::*;
 
+fn unread<T>() -> Observation<T> {
+    Observation::Unknown("connection refused".to_owned())
+}
+
+/// A context whose image is not built yet.
+fn edited(setup: &mut Setup) {
+    setup.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
+}
+
 #[test]
-fn a_stale_configuration_is_rendered_before_anything_is_restarted() {
+fn each_stage_has_its_steps_or_its_condition() {
+    // Nothing is restarted before its configuration is rendered.
     let mut setup = Setup::converged();
     setup.hook(outdated(b"new"));
     setup.file(UnitFileState::Drifted { revision: Some(setup.revision) });
     setup.expect(&["run-hook web: configuration changed"], &[]);
-}
-
-#[test]
-fn a_failing_hook_leaves_the_running_companion_alone() {
     let mut setup = Setup::converged();
     setup.hook(outdated(b"new"));
     setup.fail(Work::Hook, PortErrorKind::Invalid, "exit code 1");
     setup.expect(&[], &["rendering the configuration failed once: exit code 1"]);
+    // A missing image leaves the running companion alone.
+    let mut setup = Setup::converged();
+    setup.image().present = None;
+    setup.expect(&["ensure-image web: image is missing"], &[]);
+    setup.fail(Work::Image, PortErrorKind::Transient, "registry unreachable");
+    setup.expect(&[], &["building or pulling the image failed once: registry unreachable"]);
+    // A changed context is built while the previous image runs, and repairs what is down.
+    let mut setup = Setup::converged();
+    edited(&mut setup);
+    setup.expect(&["ensure-image web: build context changed"], &[]);
+    setup.begin(Work::Image);
+    setup.expect(&[], &["building or pulling the image is in progress"]);
+    setup.down(RunState::Down);
+    setup.expect(&["start web: not running"], &["building or pulling the image is in progress"]);
+    // A unit that drifts again and again backs off.
+    let mut setup = Setup::converged();
+    setup.file(UnitFileState::Drifted { revision: Some(setup.revision) });
+    setup.fail(Work::Unit, PortErrorKind::Transient, "it changed");
+    let revision = Some(setup.revision.with_restart_epoch(1));
+    setup.file(UnitFileState::Drifted { revision });
+    setup.expect(&[], &["writing the unit failed once: it changed"]);
+    // A cleanup that failed is repeated later, and blocks nothing.
+    let mut setup = Setup::converged();
+    setup.image().dangling = vec![ImageId::new(&"2".repeat(64)).unwrap()];
+    setup.fail(Work::Prune, PortErrorKind::Transient, "they still exist");
+    setup.expect(&[], &[]);
+    // A stage that cannot be read blocks those above it; without a service manager nothing is built.
+    let mut setup = Setup::converged();
+    setup.image().present = None;
+    setup.seen.service = unread();
+    setup.expect(&[], &["service cannot be read: connection refused"]);
+    let mut setup = Setup::converged();
+    setup.seen.unit = unread();
+    setup.expect(&[], &["unit file cannot be read: connection refused"]);
+    let mut setup = Setup::converged();
+    setup.down(RunState::Down);
+    setup.seen.container = Some(unread());
+    setup.expect(&[], &["container cannot be read: connection refused"]);
+}
+
+#[test]
+fn build_is_superseded_by_another_context_and_not_by_the_same_intent() {
+    let build = [(name(), Work::Image)];
+    let mut setup = Setup::converged();
+    let current = setup.image().context;
+    edited(&mut setup);
+    setup.begin(Work::Image);
+    assert_eq!(setup.plan().superseded, []);
+    setup.intend(spec());
+    assert_eq!(setup.plan().superseded, [], "the same was requested again");
+    setup.image().context = Some(Fingerprint::of(b"a corrected Dockerfile"));
+    assert_eq!(setup.plan().superseded, build);
+    setup.image().context = current;
+    setup.expect(&[], &[]);
+    assert_eq!(setup.plan().superseded, build, "the image is current again");
+    setup.desired = Setup::removed().desired;
+    assert_eq!(setup.plan().superseded, build, "it is not desired");
 }
 
 #[test]
@@ -30,44 +93,6 @@ fn a_hook_that_is_not_ready_holds_up_the_first_start_only() {
 }
 
 #[test]
-fn a_missing_image_leaves_the_running_companion_alone() {
-    let mut setup = Setup::converged();
-    setup.image().present = None;
-    setup.expect(&["ensure-image web: image is missing"], &[]);
-    setup.fail(Work::Image, PortErrorKind::Transient, "registry unreachable");
-    setup.expect(&[], &["building or pulling the image failed once: registry unreachable"]);
-}
-
-#[test]
-fn a_changed_context_is_built_while_the_old_image_runs_on() {
-    let mut setup = Setup::converged();
-    setup.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
-    setup.expect(&["ensure-image web: build context changed"], &[]);
-    setup.begin(Work::Image);
-    setup.expect(&[], &["building or pulling the image is in progress"]);
-    assert_eq!(setup.plan().superseded, []);
-}
-
-#[test]
-fn build_whose_context_was_corrected_meanwhile_is_superseded() {
-    let mut setup = Setup::converged();
-    setup.image().context = Some(Fingerprint::of(b"a Dockerfile that hangs"));
-    setup.begin(Work::Image);
-    setup.image().context = Some(Fingerprint::of(b"a corrected Dockerfile"));
-    setup.expect(&[], &["building or pulling the image is in progress"]);
-    assert_eq!(setup.plan().superseded, [(name(), Work::Image)]);
-}
-
-#[test]
-fn running_build_is_kept_when_requested_again() {
-    let mut setup = Setup::converged();
-    setup.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
-    setup.begin(Work::Image);
-    setup.intend(spec());
-    assert_eq!(setup.plan().superseded, []);
-}
-
-#[test]
 fn rendering_whose_input_changed_meanwhile_is_superseded() {
     let mut setup = Setup::converged();
     setup.hook(outdated(b"a template that hangs"));
@@ -75,17 +100,6 @@ fn rendering_whose_input_changed_meanwhile_is_superseded() {
     assert_eq!(setup.plan().superseded, []);
     setup.hook(outdated(b"a corrected template"));
     assert_eq!(setup.plan().superseded, [(name(), Work::Hook)]);
-}
-
-#[test]
-fn build_of_another_context_is_superseded_when_the_image_is_current_again() {
-    let mut setup = Setup::converged();
-    let current = setup.image().context;
-    setup.image().context = Some(Fingerprint::of(b"a Dockerfile that hangs"));
-    setup.begin(Work::Image);
-    setup.image().context = current;
-    setup.expect(&[], &[]);
-    assert_eq!(setup.plan().superseded, [(name(), Work::Image)]);
 }
 
 #[test]
@@ -111,37 +125,6 @@ fn rendering_is_superseded_when_the_companion_has_no_hook_any_more() {
 }
 
 #[test]
-fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::Down);
-    setup.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
-    setup.begin(Work::Image);
-    setup.expect(&["start web: not running"], &["building or pulling the image is in progress"]);
-}
-
-#[test]
-fn dangling_images_are_removed_once_converged() {
-    let mut setup = Setup::converged();
-    setup.image().dangling = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    setup.expect(&["prune-images web: replaced by newer images or files"], &[]);
-}
-
-#[test]
-fn a_layer_that_cannot_be_read_blocks_and_names_itself() {
-    let unreadable = || Observation::Unknown("connection refused".to_owned());
-    let mut setup = Setup::converged();
-    setup.seen.service = unreadable();
-    setup.expect(&[], &["service cannot be read: connection refused"]);
-    let mut setup = Setup::converged();
-    setup.seen.unit = Observation::Unknown("connection refused".to_owned());
-    setup.expect(&[], &["unit file cannot be read: connection refused"]);
-    let mut setup = Setup::converged();
-    setup.down(RunState::Down);
-    setup.seen.container = Some(Observation::Unknown("podman hangs".to_owned()));
-    setup.expect(&[], &["container cannot be read: podman hangs"]);
-}
-
-#[test]
 fn a_start_is_conditional_on_what_is_loaded() {
     let setup = Setup::converged();
     let condition = Condition { loaded: setup.revision, need: Need::NotRunning };
@@ -152,32 +135,6 @@ fn a_start_is_conditional_on_what_is_loaded() {
     let other = Some(setup.revision.with_restart_epoch(1));
     service.unit = LoadedUnit::FromStore { revision: other };
     assert!(!condition.holds(&service), "something else is loaded");
-}
-
-#[test]
-fn unit_that_drifts_repeatedly_backs_off() {
-    let mut setup = Setup::converged();
-    setup.file(UnitFileState::Drifted { revision: Some(setup.revision) });
-    setup.fail(Work::Unit, PortErrorKind::Transient, "the unit file changed after it was written");
-    setup.file(UnitFileState::Drifted { revision: Some(setup.revision.with_restart_epoch(1)) });
-    setup
-        .expect(&[], &["writing the unit failed once: the unit file changed after it was written"]);
-}
-
-#[test]
-fn dangling_images_that_stay_are_removed_again_later() {
-    let mut setup = Setup::converged();
-    setup.image().dangling = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    setup.fail(Work::Prune, PortErrorKind::Transient, "replaced images or files still exist");
-    setup.expect(&[], &[]);
-}
-
-#[test]
-fn without_its_service_manager_nothing_is_rendered_or_built() {
-    let mut setup = Setup::converged();
-    setup.image().present = None;
-    setup.seen.service = Observation::Unknown("no bus".to_owned());
-    setup.expect(&[], &["service cannot be read: no bus"]);
 }
 
 #[test]

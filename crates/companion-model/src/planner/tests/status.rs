@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::log::LogTail;
-use crate::reconcile::{Execution, Reconcile};
+use crate::reconcile::Reconcile;
 use crate::status::{CompanionStatus, Health, status};
 
 impl Setup {
@@ -13,7 +13,7 @@ impl Setup {
             plan: self.plan(),
             violations: Vec::new(),
             names: None,
-            execution: Execution::default(),
+            outcomes: Vec::new(),
             at: self.now,
         }
     }
@@ -32,8 +32,22 @@ impl Setup {
 }
 
 #[test]
-fn companion_in_the_desired_state_is_ready() {
-    Setup::converged().reads(Health::Ready, &[]);
+fn each_state_is_one_word() {
+    let mut setup = Setup::converged();
+    setup.reads(Health::Ready, &[]);
+    setup.service().up_for = Duration::ZERO;
+    setup.reads(Health::Progressing, &[]);
+    setup.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
+    setup.reads(Health::Degraded, &[]);
+    setup.down(RunState::Down);
+    setup.reads(Health::Blocked, &[]);
+    setup.seen.service = Observation::Unknown("no bus".to_owned());
+    setup.reads(Health::Unknown, &[]);
+    setup.desired.targets.clear();
+    setup.reads(Health::Orphaned, &[]);
+    let mut setup = Setup::converged();
+    setup.image().dangling = vec![ImageId::new(&"2".repeat(64)).unwrap()];
+    assert_eq!(status(&setup.reconcile_once())[0].health, Health::Ready, "it runs as desired");
 }
 
 #[test]
@@ -57,42 +71,6 @@ fn settings_that_the_host_does_not_honour_are_named() {
 }
 
 #[test]
-fn running_companion_that_cannot_be_repaired_is_degraded() {
-    let mut setup = Setup::converged();
-    setup.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
-    setup.reads(Health::Degraded, &[]);
-}
-
-#[test]
-fn stopped_companion_that_cannot_be_started_is_blocked() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::Down);
-    setup.held();
-    setup.reads(Health::Blocked, &[]);
-}
-
-#[test]
-fn recently_started_companion_is_progressing() {
-    let mut setup = Setup::converged();
-    setup.service().up_for = Duration::ZERO;
-    setup.reads(Health::Progressing, &[]);
-}
-
-#[test]
-fn unreadable_service_is_unknown() {
-    let mut setup = Setup::converged();
-    setup.seen.service = Observation::Unknown("no bus".to_owned());
-    setup.reads(Health::Unknown, &[]);
-}
-
-#[test]
-fn companion_without_intent_is_orphaned() {
-    let mut setup = Setup::converged();
-    setup.desired.targets.clear();
-    setup.reads(Health::Orphaned, &[]);
-}
-
-#[test]
 fn removal_is_listed_until_the_unit_is_unloaded() {
     let mut setup = Setup::removed();
     setup.reads(Health::Removing, &["stop web: app was removed"]);
@@ -102,14 +80,6 @@ fn removal_is_listed_until_the_unit_is_unloaded() {
     setup.reads(Health::Removing, &["load-units: app was removed"]);
     setup.seen.service = Observation::Known(ServiceState::absent());
     assert!(status(&setup.reconcile_once()).is_empty());
-}
-
-#[test]
-fn dangling_images_do_not_affect_health() {
-    let mut setup = Setup::converged();
-    setup.image().dangling = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    let statuses = status(&setup.reconcile_once());
-    assert_eq!(statuses[0].health, Health::Ready);
 }
 
 /// The status of a service that ends after every start and logged `lines` the last time.
@@ -130,10 +100,6 @@ fn a_failed_run_is_explained_by_its_log_cause_first() {
     assert_eq!(status.why[0], "port 18083 is already in use");
     assert!(status.why[1].contains("status 126"), "{:?}", status.why);
     assert_eq!(status.log, ["starting", line]);
-}
-
-#[test]
-fn log_without_a_known_cause_is_shown_unchanged() {
     let status = of_crash_loop(&["something else went wrong"]);
     assert_eq!(status.root_cause, None);
     assert!(status.why[0].contains("status 126"), "{:?}", status.why);

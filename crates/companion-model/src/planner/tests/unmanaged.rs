@@ -69,13 +69,3 @@ fn unmanaged_service_is_not_stopped_for_its_own_container() {
     setup.held();
     setup.expect(&[], &["held back by the operator: unit is masked"]);
 }
-
-#[test]
-fn service_starts_once_the_unmanaged_container_is_removed() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::Down);
-    setup.unmanaged_container();
-    setup.expect(&[], &[NAME_TAKEN]);
-    setup.down(RunState::Down);
-    setup.expect(&["start web: not running"], &[]);
-}
