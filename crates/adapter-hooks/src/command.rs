@@ -5,18 +5,19 @@
 //! running the program manually.
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use companion_core::model::container::AbsolutePath;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{FileKind, Trust, status_of};
-use host_files::blocking::{self, Stuck};
+use host_files::blocking;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -42,45 +43,46 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const PASSED_ON: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
 
 /// A command hook with validated fields.
-#[derive(Clone, Copy)]
-pub(crate) struct Invocation<'a> {
-    program: &'a str,
-    argv: &'a [String],
-    inputs: &'a [AbsolutePath],
+pub(crate) struct Invocation {
+    argv: Vec<String>,
+    inputs: Vec<AbsolutePath>,
     seconds: u32,
 }
 
-impl<'a> Invocation<'a> {
+impl Invocation {
     /// Validates the fields of a command hook.
     pub(crate) fn new(
-        argv: &'a [String],
-        inputs: &'a [AbsolutePath],
+        argv: Vec<String>,
+        inputs: Vec<AbsolutePath>,
         seconds: u32,
     ) -> Result<Self, HookError> {
-        let refused = |field, why: String| Err(HookError::specification(field, why));
-        let Some(program) = argv.first() else {
-            return refused("argv", "must name a program".to_owned());
-        };
-        if !Path::new(program).is_absolute() {
-            return refused("argv", "must start with an absolute path".to_owned());
-        }
         let bytes: usize = argv.iter().map(String::len).sum();
-        if argv.len() > MAX_ARGUMENTS || bytes > MAX_ARGUMENT_BYTES {
-            let why = format!(
-                "must have at most {MAX_ARGUMENTS} arguments of {MAX_ARGUMENT_BYTES} bytes in total"
-            );
-            return refused("argv", why);
-        }
-        if argv.iter().any(|argument| argument.contains('\0')) {
-            return refused("argv", "must not contain a NUL".to_owned());
-        }
-        if inputs.len() > MAX_INPUTS {
-            return refused("inputs", format!("must have at most {MAX_INPUTS} entries"));
-        }
-        if !TIMEOUTS.contains(&seconds) {
-            return refused("timeout", "must be from 1 to 300 s".to_owned());
-        }
-        Ok(Self { program, argv, inputs, seconds })
+        let why = if !argv.first().is_some_and(|program| Path::new(program).is_absolute()) {
+            "`argv` of the hook must start with the absolute path of a program".to_owned()
+        } else if argv.len() > MAX_ARGUMENTS || bytes > MAX_ARGUMENT_BYTES {
+            format!(
+                "`argv` of the hook must have at most {MAX_ARGUMENTS} arguments of \
+                 {MAX_ARGUMENT_BYTES} bytes in total"
+            )
+        } else if argv.iter().any(|argument| argument.contains('\0')) {
+            "`argv` of the hook must not contain a NUL".to_owned()
+        } else if inputs.len() > MAX_INPUTS {
+            format!("`inputs` of the hook must have at most {MAX_INPUTS} entries")
+        } else if !TIMEOUTS.contains(&seconds) {
+            "`timeout` of the hook must be from 1 to 300 s".to_owned()
+        } else {
+            return Ok(Self { argv, inputs, seconds });
+        };
+        Err(HookError::invalid(why))
+    }
+
+    fn program(&self) -> &str {
+        &self.argv[0]
+    }
+
+    /// Returns the files that the program's output depends on.
+    pub(crate) fn inputs(&self) -> Vec<PathBuf> {
+        self.inputs.iter().map(|input| input.as_path().to_owned()).collect()
     }
 
     /// Returns the keyed digest of everything that the program's output depends on.
@@ -88,9 +90,8 @@ impl<'a> Invocation<'a> {
     /// Blocks on files.
     pub(crate) fn input_digest(&self, key: &HostKey) -> Result<Digest, HookError> {
         let arguments: Vec<&[u8]> = self.argv.iter().map(|word| word.as_bytes()).collect();
-        let argv = key.digest("argv", &arguments);
-        let mut all = argv.to_vec();
-        for input in self.inputs {
+        let mut all = key.digest("argv", &arguments).to_vec();
+        for input in &self.inputs {
             let contents = input::require(input)?;
             all.extend(key.digest("input-file", &[input.as_str().as_bytes(), &contents]));
         }
@@ -101,22 +102,23 @@ impl<'a> Invocation<'a> {
     ///
     /// The program and the directories on its path must belong to us or to root, and others must not have write access.
     /// Blocks on files.
-    pub(crate) fn check_program(&self) -> PortResult<()> {
-        let status = status_of(self.program, Trust::Owned)
-            .map_err(|cause| {
-                PortError::new(kind_of_input(&cause), "failed to examine it").with_source(cause)
-            })?
-            .ok_or_else(|| PortError::new(PortErrorKind::NotFound, "it does not exist"))?;
-        let why = if status.kind != FileKind::Regular {
-            format!("it is {}", status.kind)
-        } else if let Some(why) = status.distrusted() {
-            why
-        } else if status.mode & 0o111 == 0 {
-            format!("it is not executable (mode {:04o})", status.mode)
-        } else {
-            return Ok(());
+    pub(crate) fn check_program(&self) -> Result<(), HookError> {
+        let status = status_of(self.program(), Trust::Owned).map_err(|cause| {
+            let error = PortError::new(kind_of_input(&cause), "failed to examine it");
+            self.failed(error.with_source(cause))
+        })?;
+        let why = match status {
+            Some(status) if status.kind != FileKind::Regular => format!("it is {}", status.kind),
+            Some(status) if status.mode & 0o111 == 0 => {
+                format!("it is not executable (mode {:04o})", status.mode)
+            }
+            Some(_) => return Ok(()),
+            None => {
+                let missing = PortError::new(PortErrorKind::NotFound, "it does not exist");
+                return Err(self.failed(missing));
+            }
         };
-        Err(PortError::new(PortErrorKind::Denied, format!("it was rejected: {why}")))
+        Err(self.failed(PortError::new(PortErrorKind::Denied, why)))
     }
 
     /// Runs the program and returns its output.
@@ -126,26 +128,24 @@ impl<'a> Invocation<'a> {
     ///
     /// # Errors
     /// They never contain its output. A failed program is retried: it may depend on a service that was unavailable.
-    pub(crate) async fn run(&self) -> PortResult<Zeroizing<Vec<u8>>> {
-        let started = started(self.command()).await;
-        let (group, mut child) = started.map_err(|cause| failed_to("start it", cause))?;
-        let stdout = child.stdout.take().ok_or_else(|| unread(ErrorKind::BrokenPipe))?;
-        let mut output = Printed::new(stdout);
+    pub(crate) async fn run(&self) -> Result<Zeroizing<Vec<u8>>, HookError> {
+        self.output().await.map_err(|error| self.failed(error))
+    }
+
+    async fn output(&self) -> PortResult<Zeroizing<Vec<u8>>> {
+        let (group, mut child) =
+            started(self.command()).await.map_err(|cause| io_failed("start it", cause))?;
+        // Reserved once and wiped on drop.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(OUTPUT_LIMIT + 1));
         let limit = Duration::from_secs(u64::from(self.seconds));
-        let status = match timeout(limit, output.collect(&mut child)).await {
-            Ok(Ok(status)) => status,
-            Ok(Err(error)) => {
-                drop(group);
-                return Err(error);
-            }
-            Err(_elapsed) => {
-                end(&mut child, &group).await;
-                let message = format!("it did not exit within {} s and was killed", self.seconds);
-                return Err(PortError::new(PortErrorKind::Transient, message));
-            }
+        let Ok(ended) = timeout(limit, read_until_exit(&mut child, &mut bytes)).await else {
+            end(&mut child, &group).await;
+            let message = format!("it did not exit within {} s and was killed", self.seconds);
+            return Err(PortError::new(PortErrorKind::Transient, message));
         };
         // Kills the rest of the program's process group.
         drop(group);
+        let status = ended?;
         if !status.success() {
             let message = format!(
                 "it failed with {status}; its output is withheld because it may contain a secret: \
@@ -153,11 +153,11 @@ impl<'a> Invocation<'a> {
             );
             return Err(PortError::new(PortErrorKind::Transient, message));
         }
-        output.rest()
+        Ok(bytes)
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(self.program);
+        let mut command = Command::new(self.program());
         command
             .args(self.argv.iter().skip(1))
             .env_clear()
@@ -171,8 +171,8 @@ impl<'a> Invocation<'a> {
     }
 
     /// Returns the error of the hook for one of its program.
-    pub(crate) fn failed(&self, source: PortError) -> HookError {
-        let message = format!("failed to run the program `{}`", self.program);
+    fn failed(&self, source: PortError) -> HookError {
+        let message = format!("failed to run the program `{}`", self.program());
         HookError::Failed(PortError::new(source.kind(), message).with_source(source))
     }
 }
@@ -184,11 +184,7 @@ async fn started(mut command: Command) -> io::Result<(ProcessGroup, Child)> {
         let child = command.spawn()?;
         Ok((ProcessGroup::of(&child), child))
     });
-    match spawned.await {
-        Ok(started) => started,
-        Err(Stuck::CutOff(_)) => Err(io::Error::other("the start was interrupted")),
-        Err(Stuck::NoAnswer { .. } | Stuck::Full | Stuck::Busy) => Err(ErrorKind::TimedOut.into()),
-    }
+    spawned.await.unwrap_or_else(|stuck| Err(io::Error::other(stuck)))
 }
 
 fn environment() -> Vec<(&'static str, OsString)> {
@@ -236,73 +232,43 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// The program's output so far, in memory that is reserved once and wiped on drop.
-struct Printed {
-    stdout: ChildStdout,
-    bytes: Zeroizing<Vec<u8>>,
-    piece: Zeroizing<Vec<u8>>,
-}
-
-impl Printed {
-    fn new(stdout: ChildStdout) -> Self {
-        Self {
-            stdout,
-            bytes: Zeroizing::new(Vec::with_capacity(OUTPUT_LIMIT)),
-            piece: Zeroizing::new(vec![0; 8192]),
+/// Reads the output until the program itself has exited, even if another process holds its output open.
+async fn read_until_exit(child: &mut Child, bytes: &mut Vec<u8>) -> PortResult<ExitStatus> {
+    let unread = |cause| io_failed("read its output", cause);
+    let mut stdout = child.stdout.take().ok_or_else(|| unread(ErrorKind::BrokenPipe.into()))?;
+    let mut open = true;
+    let status = loop {
+        tokio::select! {
+            ended = child.wait() => break ended.map_err(unread)?,
+            read = stdout.read_buf(bytes), if open => open = read.map_err(unread)? > 0,
         }
-    }
-
-    /// Reads until the program itself has exited, even if another process holds its output open.
-    async fn collect(&mut self, leader: &mut Child) -> PortResult<ExitStatus> {
-        let mut open = true;
-        loop {
-            tokio::select! {
-                ended = leader.wait() => return ended.map_err(unread),
-                read = self.stdout.read(&mut self.piece), if open => {
-                    let count = read.map_err(unread)?;
-                    open = count > 0;
-                    take(&mut self.bytes, &self.piece, count)?;
-                }
-            }
-        }
-    }
-
-    /// Reads the data in the pipe, without waiting for more.
-    fn rest(self) -> PortResult<Zeroizing<Vec<u8>>> {
-        let Self { stdout, mut bytes, mut piece } = self;
-        let pipe = stdout.into_owned_fd().map_err(unread)?;
-        rustix::io::ioctl_fionbio(&pipe, true).map_err(unread)?;
-        loop {
-            match rustix::io::read(&pipe, piece.as_mut_slice()) {
-                Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(bytes),
-                Ok(count) => take(&mut bytes, &piece, count)?,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(cause) => return Err(unread(cause)),
-            }
-        }
+        must_fit(bytes)?;
+    };
+    // What is in the pipe, without waiting for more.
+    let pipe = stdout.into_owned_fd().map_err(unread)?;
+    rustix::io::ioctl_fionbio(&pipe, true).map_err(|cause| unread(cause.into()))?;
+    let room = OUTPUT_LIMIT + 1 - bytes.len();
+    match File::from(pipe).take(u64::try_from(room).unwrap_or(0)).read_to_end(bytes) {
+        Err(cause) if cause.kind() != ErrorKind::WouldBlock => Err(unread(cause)),
+        _ => must_fit(bytes).map(|()| status),
     }
 }
 
-fn failed_to(attempt: &str, cause: io::Error) -> PortError {
+fn must_fit(bytes: &[u8]) -> PortResult<()> {
+    if bytes.len() <= OUTPUT_LIMIT {
+        return Ok(());
+    }
+    let message = format!("it printed more than {OUTPUT_LIMIT} bytes");
+    Err(PortError::new(PortErrorKind::Invalid, message))
+}
+
+fn io_failed(attempt: &str, cause: io::Error) -> PortError {
     let kind = match cause.kind() {
         ErrorKind::NotFound => PortErrorKind::NotFound,
         ErrorKind::PermissionDenied => PortErrorKind::Denied,
         _ => PortErrorKind::Transient,
     };
     PortError::new(kind, format!("failed to {attempt}")).with_source(cause)
-}
-
-fn unread(cause: impl Into<io::Error>) -> PortError {
-    failed_to("read its output", cause.into())
-}
-
-fn take(bytes: &mut Vec<u8>, piece: &[u8], count: usize) -> PortResult<()> {
-    if bytes.len() + count > OUTPUT_LIMIT {
-        let message = format!("it printed more than {OUTPUT_LIMIT} bytes");
-        return Err(PortError::new(PortErrorKind::Invalid, message));
-    }
-    bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! Errors of hooks and their port error kinds.
 
-use std::fmt::Display;
-use std::time::Duration;
-
 use companion_core::ports::{PortError, PortErrorKind};
 use durable_dir::DirError;
 use host_files::blocking::Stuck;
@@ -23,7 +20,7 @@ pub enum HookError {
     },
     /// The hook failed.
     #[error(transparent)]
-    Failed(PortError),
+    Failed(#[from] PortError),
 }
 
 impl HookError {
@@ -32,14 +29,9 @@ impl HookError {
         Self::Failed(PortError::new(kind, message))
     }
 
-    /// A field of the hook's specification is invalid.
-    pub(crate) fn specification(field: &str, why: impl Display) -> Self {
-        Self::failed(PortErrorKind::Invalid, format!("`{field}` of the hook {why}"))
-    }
-
-    /// An input has invalid contents.
-    pub(crate) fn unusable_input(path: impl Display, why: &str) -> Self {
-        Self::failed(PortErrorKind::Invalid, format!("input `{path}` {why}"))
+    /// The specification of the hook, or an input's contents, are invalid.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::failed(PortErrorKind::Invalid, message)
     }
 
     /// Reading an input failed.
@@ -48,23 +40,13 @@ impl HookError {
         Self::Failed(error.with_source(cause))
     }
 
-    /// Reading, writing or removing the output failed.
+    /// Reading, writing or removing the output failed. More than fits in its place is unmanaged.
     pub(crate) fn output(cause: DirError) -> Self {
-        let error = PortError::new(kind_of_output(&cause), "failed to access the rendered file");
-        Self::Failed(error.with_source(cause))
-    }
-
-    /// Returns the error for file work with the time limit `limit`.
-    ///
-    /// The panic's message is dropped, because it may quote the hook's input.
-    pub(crate) fn stuck(stuck: &Stuck, limit: Duration) -> Self {
-        let message = match stuck {
-            Stuck::CutOff(_) => "the hook was interrupted".to_owned(),
-            Stuck::NoAnswer { .. } | Stuck::Full | Stuck::Busy => {
-                format!("the file system did not respond within {} s", limit.as_secs())
-            }
+        let kind = match cause {
+            DirError::TooLarge { .. } => PortErrorKind::Conflict,
+            _ => kind_of(&cause),
         };
-        Self::failed(PortErrorKind::Transient, message)
+        Self::Failed(PortError::new(kind, "failed to access the rendered file").with_source(cause))
     }
 
     /// Returns the port error kind.
@@ -82,6 +64,17 @@ impl HookError {
     }
 }
 
+/// The panic's message is dropped, because it may quote the hook's input.
+impl From<Stuck> for HookError {
+    fn from(stuck: Stuck) -> Self {
+        let message = match stuck {
+            Stuck::CutOff(_) => "the hook was interrupted".to_owned(),
+            Stuck::NoAnswer { .. } | Stuck::Busy => stuck.to_string(),
+        };
+        Self::failed(PortErrorKind::Transient, message)
+    }
+}
+
 impl From<TemplateError> for HookError {
     fn from(error: TemplateError) -> Self {
         let failed = PortError::new(PortErrorKind::Invalid, "failed to render the template");
@@ -91,17 +84,8 @@ impl From<TemplateError> for HookError {
 
 /// An input of the wrong kind or size is an error in the specification.
 pub(crate) fn kind_of_input(cause: &DirError) -> PortErrorKind {
-    match cause {
-        DirError::NotFound { .. } => PortErrorKind::NotFound,
-        DirError::NotADirectory { .. } | DirError::NotARegularFile { .. } => PortErrorKind::Invalid,
-        other => kind_of(other),
-    }
-}
-
-/// An unexpected object at the output's path is unmanaged.
-fn kind_of_output(cause: &DirError) -> PortErrorKind {
-    match cause {
-        DirError::TooLarge { .. } => PortErrorKind::Conflict,
-        other => kind_of(other),
+    match kind_of(cause) {
+        PortErrorKind::Conflict => PortErrorKind::Invalid,
+        other => other,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
-use durable_dir::{DirError, Trust, read_file};
+use durable_dir::{Trust, read_file};
 use zeroize::Zeroizing;
 
 use crate::error::HookError;
@@ -22,17 +22,13 @@ pub(crate) const INPUT_LIMIT: usize = 64 * 1024;
 /// cannot be read.
 pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookError> {
     let path = path.as_ref();
-    let waits = |what: &str| HookError::NotReady {
-        waiting_for: format!("`{}`, which {what}", path.display().to_string().escape_debug()),
-    };
-    let bytes = read(path)?.ok_or_else(|| waits("does not exist"))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_where_it_is_not| {
-        HookError::unusable_input(path.display().to_string().escape_debug(), "is not UTF-8")
-    })?;
+    let shown = path.display().to_string().escape_debug().to_string();
+    let bytes = read_secret_bytes(path)?.ok_or_else(|| missing(&shown))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_where_it_is_not| not_text(&shown))?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return Err(waits("is empty"));
+        return Err(HookError::NotReady { waiting_for: format!("`{shown}`, which is empty") });
     }
     Ok(Zeroizing::new(line.to_owned()))
 }
@@ -42,19 +38,14 @@ pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookErro
 /// # Errors
 /// [`HookError::Failed`] if the file cannot be read or is too large.
 pub fn read_secret_bytes(path: impl AsRef<Path>) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
-    read(path.as_ref())
-}
-
-/// Reads all bytes of an input; `None` if the file is missing.
-pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
     read_file(path, INPUT_LIMIT, Trust::AnyOwner)
         .map(|found| found.map(|contents| Zeroizing::new(contents.bytes)))
         .map_err(HookError::input)
 }
 
-/// As [`read`], for a required input.
+/// As [`read_secret_bytes`], for a required input.
 pub(crate) fn require(path: &AbsolutePath) -> Result<Zeroizing<Vec<u8>>, HookError> {
-    read(path.as_path())?.ok_or_else(|| missing(path))
+    read_secret_bytes(path.as_path())?.ok_or_else(|| missing(path.as_str()))
 }
 
 /// Reads a template, which determines what a companion serves: the file and its directories must belong to us or to
@@ -62,14 +53,14 @@ pub(crate) fn require(path: &AbsolutePath) -> Result<Zeroizing<Vec<u8>>, HookErr
 pub(crate) fn require_template(path: &AbsolutePath) -> Result<String, HookError> {
     let found = read_file(path.as_path(), TEMPLATE_LIMIT, Trust::Owned)
         .map_err(HookError::input)?
-        .ok_or_else(|| missing(path))?;
-    if let Some(why) = found.status.distrusted() {
-        let path = path.as_path().to_owned();
-        return Err(HookError::input(DirError::Untrusted { path, why }));
-    }
-    String::from_utf8(found.bytes).map_err(|_where| HookError::unusable_input(path, "is not UTF-8"))
+        .ok_or_else(|| missing(path.as_str()))?;
+    String::from_utf8(found.bytes).map_err(|_where_it_is_not| not_text(path.as_str()))
 }
 
-fn missing(path: &AbsolutePath) -> HookError {
+fn missing(path: &str) -> HookError {
     HookError::NotReady { waiting_for: format!("`{path}`, which does not exist") }
+}
+
+fn not_text(path: &str) -> HookError {
+    HookError::invalid(format!("input `{path}` is not UTF-8"))
 }

@@ -4,7 +4,9 @@
 //! digests.
 
 use std::fmt;
+use std::io::ErrorKind;
 
+use companion_core::model::revision::Fingerprint;
 use durable_dir::{Dir, DirError, DirResult};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -34,37 +36,36 @@ impl HostKey {
     /// # Errors
     /// [`DirError`], for instance if the file belongs to another user.
     pub fn load_or_create(dir: &Dir) -> DirResult<Self> {
-        for attempt in 1..=ATTEMPTS {
-            match dir.read(FILE, LENGTH) {
-                Ok(Some(found)) => {
-                    let bytes = Zeroizing::new(found.bytes);
-                    let sound = found.status.is_ours() && found.status.mode & 0o077 == 0;
-                    if let (true, Ok(key)) = (sound, <[u8; LENGTH]>::try_from(bytes.as_slice())) {
-                        return Ok(Self(Zeroizing::new(key)));
-                    }
-                    if !found.status.is_ours() {
-                        return Err(DirError::Untrusted {
-                            path: dir.path().join(FILE),
-                            why: format!("it belongs to user {}", found.status.uid),
-                        });
-                    }
-                    replace(dir)?;
-                }
+        for _ in 0..ATTEMPTS {
+            let found = match dir.read(FILE, LENGTH) {
                 Ok(None) => {
-                    let written = dir.write_new(FILE, random(dir)?.as_slice(), 0o600);
-                    // A concurrent cleanup may remove a half-written key.
-                    match written {
-                        Err(DirError::NotFound { .. }) if attempt < ATTEMPTS => {}
-                        other => drop(other?),
+                    match dir.write_new(FILE, random(dir)?.as_slice(), 0o600) {
+                        // A concurrent cleanup may remove a half-written key.
+                        Err(error) if error.system_kind() == Some(ErrorKind::NotFound) => {}
+                        written => drop(written?),
                     }
+                    continue;
                 }
-                Err(DirError::TooLarge { .. }) => replace(dir)?,
+                Ok(found) => found,
+                Err(DirError::TooLarge { .. }) => None,
                 Err(other) => return Err(other),
+            };
+            if let Some(found) = found {
+                let bytes = Zeroizing::new(found.bytes);
+                let is_private = found.status.is_ours() && found.status.mode & 0o077 == 0;
+                if let (true, Ok(key)) = (is_private, bytes.as_slice().try_into()) {
+                    return Ok(Self(Zeroizing::new(key)));
+                }
             }
+            tracing::warn!(
+                directory = %dir.path().display(),
+                "replacing the host key, which was damaged or readable by others"
+            );
+            dir.write_unless_unmanaged(FILE, random(dir)?.as_slice(), 0o600)?;
         }
         Err(DirError::Untrusted {
             path: dir.path().join(FILE),
-            why: "it was damaged repeatedly".to_owned(),
+            why: "it was removed or damaged repeatedly".to_owned(),
         })
     }
 
@@ -77,9 +78,7 @@ impl HostKey {
     pub(crate) fn digest(&self, purpose: &str, parts: &[&[u8]]) -> Digest {
         // HMAC pads a short key with zeroes to the block size of its hash (RFC 2104, section 2).
         let mut block = Zeroizing::new([0; BLOCK]);
-        for (padded, byte) in block.iter_mut().zip(self.0.iter()) {
-            *padded = *byte;
-        }
+        block[..LENGTH].copy_from_slice(self.0.as_slice());
         let mut mac = Hmac::<Sha256>::new((&*block).into());
         for part in [purpose.as_bytes()].iter().chain(parts) {
             mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -92,6 +91,11 @@ impl HostKey {
     pub(crate) fn config(&self, contents: &[u8]) -> Digest {
         self.digest("config", &[contents])
     }
+
+    /// Returns the part of it that is in the name.
+    pub(crate) fn fingerprint(&self, contents: &[u8]) -> Fingerprint {
+        Fingerprint::from_digest(&self.config(contents))
+    }
 }
 
 impl fmt::Debug for HostKey {
@@ -100,28 +104,12 @@ impl fmt::Debug for HostKey {
     }
 }
 
-fn replace(dir: &Dir) -> DirResult<()> {
-    tracing::warn!(
-        directory = %dir.path().display(),
-        "replacing the host key, which was damaged or readable by others"
-    );
-    dir.write_unless_unmanaged(FILE, random(dir)?.as_slice(), 0o600)
-}
-
 fn random(dir: &Dir) -> DirResult<Zeroizing<[u8; LENGTH]>> {
     let mut bytes = Zeroizing::new([0; LENGTH]);
-    let failed = |source| DirError::Io {
-        attempted: "get random bytes for",
-        path: dir.path().join(FILE),
-        source,
-    };
-    let got = getrandom(bytes.as_mut_slice(), GetRandomFlags::empty())
-        .map_err(|cause| failed(cause.into()))?;
     // The kernel returns up to 256 bytes in one read (random(7)).
-    if got == LENGTH {
-        return Ok(bytes);
-    }
-    Err(failed(std::io::ErrorKind::UnexpectedEof.into()))
+    getrandom(bytes.as_mut_slice(), GetRandomFlags::empty())
+        .map_err(|cause| DirError::system("get random bytes for", dir.path().join(FILE), cause))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

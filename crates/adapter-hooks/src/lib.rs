@@ -1,14 +1,13 @@
 //! `HookRunner` on files: templates, programs, and hooks written in Rust.
 //!
 //! ```text
-//! HookSpec ─► template.rs    a file with values, filled by minijinja ──┐
-//!             command.rs     a program's standard output ──────────────┼─► bytes ─► output.rs
-//!             config_hook.rs a closure of the host program ────────────┘
+//! HookSpec ─► config_hook.rs a closure of the host program, or a template (template.rs) ─┬─► bytes ─► output.rs
+//!             command.rs     a program's standard output ────────────────────────────────┘
 //!
 //! /ui (0700)
 //!     nginx.conf ─► nginx.conf.0123456789abcdef      the output, a link to the last committed file
 //!     nginx.conf.0123456789abcdef (0600)             a rendered file, named by its content
-//!     .nginx.conf.stamp (0600)                       what a program was run for: stamp.rs
+//!     .nginx.conf.stamp (0600)                       what a program was run for
 //! ```
 //!
 //! - **Named by content.** A rendered file is never overwritten with other bytes. Other bytes get another name, and
@@ -29,7 +28,6 @@ mod hook_runner;
 mod input;
 mod key;
 mod output;
-mod stamp;
 pub mod template;
 
 pub use config_hook::ConfigHook;

@@ -18,18 +18,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{ConfigFile, ConfigId, Link};
-use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{PortError, PortErrorKind};
-use durable_dir::{Dir, DirError, FileKind, FileStatus, Trust};
+use durable_dir::{Dir, DirError, FileKind, FileStatus, Trust, temporary_for};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::HookError;
-use crate::key::HostKey;
-use crate::stamp::{self, Stamp};
+use crate::key::{Digest, HostKey};
 use crate::template::OUTPUT_LIMIT;
 
 use name::OutputName;
@@ -39,6 +39,23 @@ mod name;
 /// Maximum number of directory entries. Files of a hook that renders often without starting its companion accumulate,
 /// and the sweep must still find them.
 const MAX_ENTRIES: usize = 100_000;
+
+/// Maximum size of a stamp in bytes.
+const STAMP_LIMIT: usize = 512;
+
+/// The record of a program's last run, in a file next to its output. One that cannot be read says nothing: the program
+/// runs again.
+///
+/// Without it, only another run would reveal whether the program's output has changed. It contains only full 256-bit
+/// digests, and is useless without the host's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stamp {
+    /// Keyed digest of the arguments and of the inputs' bytes, taken before the run.
+    pub(crate) input: Digest,
+    /// Keyed digest of the output, which also names the rendered file.
+    pub(crate) output: Digest,
+}
 
 /// The location of a hook's files.
 pub(crate) struct Output<'a> {
@@ -60,8 +77,7 @@ impl<'a> Output<'a> {
     pub(crate) fn new(path: &'a AbsolutePath) -> Result<Self, HookError> {
         let name = path.as_path().file_name().and_then(OsStr::to_str);
         let (Some(directory), Some(name)) = (path.parent(), name) else {
-            let why = "must name a file";
-            return Err(HookError::specification("output", why));
+            return Err(HookError::invalid("`output` of the hook must name a file"));
         };
         Ok(Self { directory, name: OutputName::new(name)? })
     }
@@ -83,28 +99,25 @@ impl<'a> Output<'a> {
         let stamp = self.read_stamp(dir);
         let is_closed = is_closed(&dir.own_status().map_err(HookError::output)?);
         let mut files = BTreeMap::new();
-        for id in self.files_in(dir)? {
-            match self.read_file(dir, id, key)? {
-                Some(ConfigFile::Intact) if !is_closed => {
-                    files.insert(id, ConfigFile::ReadableByOthers)
-                }
-                Some(file) => files.insert(id, file),
-                // It was removed in the meantime.
-                None => None,
+        for id in self.ids(dir)? {
+            let file = match self.read_file(dir, id, key)? {
+                Some(ConfigFile::Intact) if !is_closed => ConfigFile::ReadableByOthers,
+                Some(file) => file,
+                None => continue,
             };
+            files.insert(id, file);
         }
         Ok(Found { files, link, stamp })
     }
 
-    /// Returns the rendered files that a sweep may remove. Other objects with such a name are reported by the commit
-    /// that needs the name.
-    fn files_in(&self, dir: &Dir) -> Result<Vec<ConfigId>, HookError> {
+    /// Returns the IDs that are in use as names.
+    fn ids(&self, dir: &Dir) -> Result<Vec<ConfigId>, HookError> {
         let entries = dir.entries(MAX_ENTRIES).map_err(HookError::output)?;
-        let files = entries.iter().filter(|entry| entry.kind.is_file_or_link());
-        Ok(files.filter_map(|entry| self.name.id_of(entry.name_str()?)).collect())
+        Ok(entries.iter().filter_map(|name| self.name.id_of(name.to_str()?)).collect())
     }
 
-    /// Returns the state of the file `id`; `None` if it is missing.
+    /// Returns the state of the file `id`; `None` if it is missing. Another object than a file or link at its name is
+    /// reported by the commit that needs the name.
     fn read_file(
         &self,
         dir: &Dir,
@@ -115,20 +128,23 @@ impl<'a> Output<'a> {
         let (contents, status) = match dir.read(&name, OUTPUT_LIMIT) {
             Ok(Some(file)) => (Zeroizing::new(file.bytes), file.status),
             Ok(None) => return Ok(None),
-            Err(DirError::TooLarge { .. } | DirError::NotARegularFile { .. }) => {
-                return Ok(Some(ConfigFile::Modified));
+            Err(DirError::TooLarge { .. }) => return Ok(Some(ConfigFile::Modified)),
+            Err(DirError::NotARegularFile { kind, .. }) => {
+                return Ok((kind == FileKind::Symlink).then_some(ConfigFile::Modified));
             }
-            Err(error @ DirError::Denied { .. }) => {
+            Err(error) => {
                 let status = dir.status(&name).map_err(HookError::output)?;
+                let is_denied = error.system_kind() == Some(ErrorKind::PermissionDenied);
                 // Committing again fixes only the file's own mode and owner.
                 return match status {
-                    Some(status) if !is_readable(&status) => Ok(Some(ConfigFile::Modified)),
-                    Some(_) | None => Err(HookError::output(error)),
+                    Some(status) if is_denied && !is_readable(&status) => {
+                        Ok(Some(ConfigFile::Modified))
+                    }
+                    _ => Err(HookError::output(error)),
                 };
             }
-            Err(other) => return Err(HookError::output(other)),
         };
-        Ok(Some(if digest(key, &contents) != id.digest {
+        Ok(Some(if key.fingerprint(&contents) != id.digest {
             ConfigFile::Modified
         } else if is_writable(&status) {
             ConfigFile::WritableByOthers
@@ -153,7 +169,7 @@ impl<'a> Output<'a> {
     }
 
     fn read_stamp(&self, dir: &Dir) -> Option<Stamp> {
-        match dir.read(&self.name.stamp(), stamp::LIMIT) {
+        match dir.read(&self.name.stamp(), STAMP_LIMIT) {
             Ok(found) => found.and_then(|file| serde_json::from_slice(&file.bytes).ok()),
             Err(error) => {
                 tracing::debug!(%error, "failed to read the stamp");
@@ -175,7 +191,7 @@ impl<'a> Output<'a> {
         // A crashed write left a file with a secret.
         self.sweep_temporary(&dir)?;
         let found = self.read_in(&dir, key)?;
-        let id = ConfigId::to_commit(digest(key, bytes), &found.files, claimed);
+        let id = ConfigId::to_commit(key.fingerprint(bytes), &found.files, claimed);
         let name = self.name.file(id);
         let intact = found.files.get(&id) == Some(&ConfigFile::Intact);
         // The writer of the intact file and the link may have crashed before the sync.
@@ -196,10 +212,7 @@ impl<'a> Output<'a> {
                 let bytes = serde_json::to_vec(&stamp).unwrap_or_default();
                 dir.write(&name, &bytes, 0o600).map_err(in_the_way)
             }
-            None if dir.status(&name).map_err(HookError::output)?.is_some() => {
-                dir.remove(&name).map(drop).map_err(in_the_way)
-            }
-            None => Ok(()),
+            None => dir.remove(&name).map(drop).map_err(in_the_way),
         }
     }
 
@@ -229,16 +242,18 @@ impl<'a> Output<'a> {
         self.sweep_temporary(&dir)?;
         let removed = self.remove_files(&dir, None)? > 0;
         dir.remove(&self.name.stamp()).map_err(in_the_way)?;
-        let unlinked = dir.remove_link(self.name.as_str()).map_err(in_the_way)?;
+        let unlinked = dir.remove(self.name.as_str()).map_err(in_the_way)?;
         self.remove_directory(&dir);
         Ok(removed || unlinked)
     }
 
     fn remove_files(&self, dir: &Dir, keep: Option<ConfigId>) -> Result<usize, HookError> {
         let mut removed = 0;
-        for id in self.files_in(dir)? {
-            if Some(id) != keep && dir.remove_link(&self.name.file(id)).map_err(in_the_way)? {
-                removed += 1;
+        for id in self.ids(dir)?.into_iter().filter(|id| Some(*id) != keep) {
+            match dir.remove(&self.name.file(id)) {
+                Ok(true) => removed += 1,
+                Ok(false) | Err(DirError::NotARegularFile { .. }) => {}
+                Err(error) => return Err(HookError::output(error)),
             }
         }
         Ok(removed)
@@ -278,21 +293,16 @@ impl<'a> Output<'a> {
         if is_closed(&own) {
             return Ok(());
         }
-        let entries = dir.entries(MAX_ENTRIES).map_err(HookError::output)?;
-        let not_ours = entries.iter().find(|entry| {
-            let made_here = entry.name_str().is_some_and(|name| self.name.makes(name))
-                || entry.temporary_for().is_some_and(|target| self.name.makes(target));
-            // The object at the output itself is checked when it is replaced.
-            let at_output = entry.name == self.name.as_str();
-            !(at_output || (made_here && entry.kind.is_file_or_link()))
-        });
-        if let Some(other) = not_ours {
+        for name in dir.entries(MAX_ENTRIES).map_err(HookError::output)? {
+            if self.is_of_the_hook(dir, &name)? {
+                continue;
+            }
             let message = format!(
                 "the directory `{}` has mode {:04o} and holds `{}` besides the rendered file: give \
                  the hook a separate directory, or restrict this one with `chmod 0700`",
                 path(),
                 own.mode,
-                other.name.to_string_lossy().escape_debug()
+                name.to_string_lossy().escape_debug()
             );
             return Err(HookError::failed(PortErrorKind::Denied, message));
         }
@@ -300,10 +310,20 @@ impl<'a> Output<'a> {
         tracing::info!(directory = %path(), mode, "restricting the directory to its owner");
         dir.set_mode(0o700).map_err(HookError::output)
     }
-}
 
-fn digest(key: &HostKey, contents: &[u8]) -> Fingerprint {
-    Fingerprint::from_digest(&key.config(contents))
+    /// Returns whether an entry of the directory is the output, or a file or link that this hook made.
+    fn is_of_the_hook(&self, dir: &Dir, name: &OsStr) -> Result<bool, HookError> {
+        let Some(name) = name.to_str() else { return Ok(false) };
+        // The object at the output itself is checked when it is replaced.
+        if name == self.name.as_str() {
+            return Ok(true);
+        }
+        if !self.name.makes(temporary_for(name).unwrap_or(name)) {
+            return Ok(false);
+        }
+        let status = dir.status(name).map_err(HookError::output)?;
+        Ok(status.is_none_or(|status| status.kind.is_file_or_link()))
+    }
 }
 
 /// Returns whether a directory with this status is ours and private.

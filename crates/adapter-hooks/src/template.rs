@@ -6,7 +6,7 @@
 //!
 //! There is no include, import or inheritance; an undefined variable is an error; size, work and output are bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 
@@ -62,78 +62,19 @@ impl fmt::Debug for Value {
     }
 }
 
-/// Why rendering a template failed; quotes neither values nor the template's lines.
+/// Why a template, a value or the result was rejected, for people; quotes neither values nor the template's lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
-    /// The template is larger than [`TEMPLATE_LIMIT`].
-    #[error("the template has more than {TEMPLATE_LIMIT} bytes")]
-    TooLarge,
-    /// The template contains a control character other than tab and newline.
-    #[error("line {line} contains a control character")]
-    ControlCharacter {
-        /// The template's line, from 1.
-        line: usize,
-    },
-    /// A variable of the template has no value.
-    #[error("line {line} uses a variable without a value, candidates are {candidates:?}")]
-    Undefined {
-        /// The template's line, from 1.
-        line: usize,
-        /// All undefined variables of the template, sorted.
-        candidates: Vec<String>,
-    },
-    /// A value must not be printed unquoted.
-    #[error("line {line} prints a value that {refusal}")]
-    Refused {
-        /// The template's line, from 1.
-        line: usize,
-        /// The reason.
-        refusal: Refusal,
-    },
-    /// A value quoted by `nginx_quote` is inside quotes or inside another word.
-    #[error(
-        "line {line} of the output has a quoted value inside or next to another word: \
-         join the parts first and quote the whole, as in `{{{{ (\"a\" ~ b) | nginx_quote }}}}`"
-    )]
-    Misplaced {
-        /// The line of the rendered text, from 1.
-        line: usize,
-    },
-    /// The output exceeds [`OUTPUT_LIMIT`].
-    #[error("the output has more than {OUTPUT_LIMIT} bytes")]
-    OutputTooLarge,
-    /// Rendering takes too many steps or too much memory.
-    #[error("rendering exceeds the work limit")]
-    TooMuchWork,
-    /// Any other error of minijinja: a syntax error, an unknown filter.
-    #[error("line {line}: {what}")]
-    Invalid {
-        /// The template's line, from 1; 0 if unknown.
-        line: usize,
-        /// minijinja's description of the error.
-        what: String,
-    },
-}
+#[error("{0}")]
+pub struct TemplateError(String);
 
 /// Why a value must not be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// A text with characters that could end a word.
-    #[error("is empty or has characters outside `[A-Za-z0-9_.:/-]`; use the filter `nginx_quote`")]
-    Bare,
-    /// A list, a map, nothing, or bytes.
-    #[error("is not a text or a number")]
-    NotAText,
-    /// A `$`.
-    #[error("contains a `$`, which nginx cannot escape")]
-    Dollar,
-    /// A line break or another control character.
-    #[error("contains a control character, which nginx cannot escape")]
-    ControlCharacter,
-    /// Longer than nginx reads as one word.
-    #[error("is longer than {} bytes", nginx::VALUE_LIMIT)]
-    TooLong,
-}
+#[error("prints a value that {0}")]
+struct Refusal(&'static str);
+
+const BARE: Refusal =
+    Refusal("is empty or has characters outside `[A-Za-z0-9_.:/-]`; use the filter `nginx_quote`");
+const NOT_A_TEXT: Refusal = Refusal("is not a text or a number");
 
 impl From<Refusal> for minijinja::Error {
     fn from(refusal: Refusal) -> Self {
@@ -149,34 +90,40 @@ impl From<Refusal> for minijinja::Error {
 /// [`TemplateError`] if the template, a value or the result is rejected.
 pub fn render(template: &str, values: &Values) -> Result<Zeroizing<String>, TemplateError> {
     if template.len() > TEMPLATE_LIMIT {
-        return Err(TemplateError::TooLarge);
+        return Err(TemplateError(format!("the template has more than {TEMPLATE_LIMIT} bytes")));
     }
-    refuse_control_characters(template)?;
+    // They delimit lines and mark quoted values.
+    let is_refused = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
+    if let Some((before, _)) = template.split_once(is_refused) {
+        let line = before.matches('\n').count() + 1;
+        return Err(TemplateError(format!("line {line} contains a control character")));
+    }
     let environment = environment();
     let compiled =
-        environment.template_from_str(template).map_err(|error| sorted(&error, Vec::new))?;
-    let mut output = Output(Zeroizing::new(Vec::with_capacity(OUTPUT_LIMIT)));
+        environment.template_from_str(template).map_err(|error| sorted(&error, BTreeSet::new))?;
+    // Bounded, reserved once, and wiped on drop.
+    let mut output = Zeroizing::new(vec![0; OUTPUT_LIMIT]);
+    let mut rest = output.as_mut_slice();
     let context =
         Printed::from_pairs(values.iter().map(|(name, value)| (name.as_str(), printed(value))));
-    compiled.render_captured_to(context, &mut output).map_err(|error| {
+    compiled.render_captured_to(context, &mut rest).map_err(|error| {
         sorted(&error, || {
-            let mut unknown: Vec<String> = compiled
-                .undeclared_variables(false)
-                .into_iter()
-                .filter(|name| !values.contains_key(name))
-                .collect();
-            unknown.sort();
-            unknown
+            let unknown = compiled.undeclared_variables(false).into_iter();
+            unknown.filter(|name| !values.contains_key(name)).collect()
         })
     })?;
-    let marked = std::str::from_utf8(&output.0).map_err(|_never_cut| TemplateError::Invalid {
-        line: 0,
-        what: "the result is not UTF-8".to_owned(),
-    })?;
+    let length = OUTPUT_LIMIT - rest.len();
+    let marked = std::str::from_utf8(&output[..length])
+        .map_err(|_never_cut| TemplateError("the result is not UTF-8".to_owned()))?;
     if !marked.contains(nginx::OPEN) {
         return Ok(Zeroizing::new(marked.to_owned()));
     }
-    nginx::place(marked).map_err(|line| TemplateError::Misplaced { line })
+    nginx::place(marked).map_err(|line| {
+        TemplateError(format!(
+            "line {line} of the output has a quoted value inside or next to another word: join \
+             the parts first and quote the whole, as in `{{{{ (\"a\" ~ b) | nginx_quote }}}}`"
+        ))
+    })
 }
 
 fn environment() -> Environment<'static> {
@@ -204,10 +151,10 @@ fn environment() -> Environment<'static> {
             ValueKind::Bool => Ok(write!(output, "{}", value.is_true())?),
             ValueKind::String => match value.as_str().filter(|text| is_harmless(text)) {
                 Some(text) => Ok(output.write_str(text)?),
-                None => Err(Refusal::Bare.into()),
+                None => Err(BARE.into()),
             },
             ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
-            _ => Err(Refusal::NotAText.into()),
+            _ => Err(NOT_A_TEXT.into()),
         }
     });
     environment
@@ -228,62 +175,28 @@ fn printed(value: &Value) -> Printed {
     }
 }
 
-/// Rejects control characters, which delimit lines and mark quoted values.
-fn refuse_control_characters(template: &str) -> Result<(), TemplateError> {
-    let mut line = 1;
-    for character in template.chars() {
-        match character {
-            '\n' => line += 1,
-            '\t' | '\r' => {}
-            control if control.is_control() => {
-                return Err(TemplateError::ControlCharacter { line });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Classifies minijinja's error and drops its details, which may quote values and lines.
-fn sorted(error: &minijinja::Error, candidates: impl FnOnce() -> Vec<String>) -> TemplateError {
+/// Classifies minijinja's error and drops its details, which may quote values and lines. `unknown` are the variables
+/// without a value.
+fn sorted(error: &minijinja::Error, unknown: impl FnOnce() -> BTreeSet<String>) -> TemplateError {
     let line = error.line().unwrap_or(0);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(this) = cause {
         if let Some(refusal) = this.downcast_ref::<Refusal>() {
-            let refusal = *refusal;
-            return TemplateError::Refused { line, refusal };
+            return TemplateError(format!("line {line} {refusal}"));
         }
-        if this.downcast_ref::<io::Error>().is_some_and(is_full) {
-            return TemplateError::OutputTooLarge;
+        if this.is::<io::Error>() {
+            return TemplateError(format!("the output has more than {OUTPUT_LIMIT} bytes"));
         }
         cause = this.source();
     }
-    match error.kind() {
-        ErrorKind::UndefinedError => TemplateError::Undefined { line, candidates: candidates() },
-        ErrorKind::OutOfFuel => TemplateError::TooMuchWork,
-        other => TemplateError::Invalid { line, what: other.to_string() },
-    }
-}
-
-/// A bounded buffer that is reserved once and wiped on drop.
-struct Output(Zeroizing<Vec<u8>>);
-
-impl io::Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len().saturating_add(bytes.len()) > OUTPUT_LIMIT {
-            return Err(io::ErrorKind::FileTooLarge.into());
+    TemplateError(match error.kind() {
+        ErrorKind::UndefinedError => {
+            let unknown = unknown();
+            format!("line {line} uses a variable without a value, candidates are {unknown:?}")
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::FileTooLarge
+        ErrorKind::OutOfFuel => "rendering exceeds the work limit".to_owned(),
+        other => format!("line {line}: {other}"),
+    })
 }
 
 #[cfg(test)]

@@ -230,11 +230,7 @@ impl Generator {
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(&self.stage);
         let stage = made.map_err(|source| {
-            failed(DirError::Io {
-                attempted: "make a directory in",
-                path: self.stage.clone(),
-                source,
-            })
+            failed(DirError::system("make a directory in", &self.stage, source))
         })?;
         let dir = Dir::open(stage.path(), Trust::Owned).map_err(failed)?;
         for (name, text) in units {
@@ -288,13 +284,13 @@ pub(crate) fn sweep_stage(stage: &Path) -> usize {
     let Ok(dir) = Dir::open(stage, Trust::Owned) else {
         return 0;
     };
-    let left = dir.entries(10_000).unwrap_or_default().into_iter().filter(|entry| {
+    let left = dir.entries(10_000).unwrap_or_default().into_iter().filter(|name| {
         let owner =
-            entry.name_str().and_then(|name| name.strip_prefix(STAGE_PREFIX)?.split('-').next());
+            name.to_str().and_then(|name| name.strip_prefix(STAGE_PREFIX)?.split('-').next());
         owner
             .is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
     });
-    left.filter(|entry| fs::remove_dir_all(stage.join(&entry.name)).is_ok()).count()
+    left.filter(|name| fs::remove_dir_all(stage.join(name)).is_ok()).count()
 }
 
 /// How the service manager treats a path in a generator directory (systemd.generator(7)).

@@ -186,16 +186,18 @@ impl DesiredStore for RecordStore {
 
 /// Waits for the lock of the desired state in `path`.
 async fn lock(path: &Path) -> PortResult<LockFile> {
-    let dir = path.to_owned();
     let attempt = "lock the desired state";
-    let (mut file, mut held) = blocking::run(attempt, move || {
-        let dir = Dir::create(&dir, 0o700, Trust::Owned).map_err(failed_to(attempt))?;
-        try_lock(LockFile::open(&dir, LOCK_FILE, 0o600).map_err(failed_to(attempt))?)
-    })
-    .await?;
     let deadline = Instant::now() + LOCK_TIMEOUT;
     // The kernel has no queue that an asynchronous caller could wait in.
-    while !held {
+    loop {
+        let dir = path.to_owned();
+        let taken = blocking::run(attempt, move || {
+            let dir = Dir::create(&dir, 0o700, Trust::Owned).map_err(failed_to(attempt))?;
+            LockFile::try_lock(&dir, LOCK_FILE, 0o600).map_err(failed_to(attempt))
+        });
+        if let Some(lock) = taken.await? {
+            return Ok(lock);
+        }
         if Instant::now() >= deadline {
             let message = format!(
                 "another process has held the lock of {} for {} s",
@@ -205,14 +207,7 @@ async fn lock(path: &Path) -> PortResult<LockFile> {
             return Err(PortError::new(PortErrorKind::Transient, message));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
-        (file, held) = blocking::run(attempt, move || try_lock(file)).await?;
     }
-    Ok(file)
-}
-
-fn try_lock(mut file: LockFile) -> PortResult<(LockFile, bool)> {
-    let held = file.try_lock().map_err(failed_to("lock the desired state"))?;
-    Ok((file, held))
 }
 
 /// Reads the desired state; `None` when nothing was ever recorded.

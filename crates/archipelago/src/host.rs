@@ -104,7 +104,7 @@ impl Wiring {
     pub fn hooks(&self) -> Result<FileHooks, HostError> {
         let mut hooks = hooks(&self.store)?;
         for (name, hook) in &self.hooks {
-            hooks.register_shared(name.clone(), Arc::clone(hook)).map_err(HostError::Hook)?;
+            hooks.register(name.clone(), Arc::clone(hook)).map_err(HostError::Hook)?;
         }
         Ok(hooks)
     }
@@ -188,7 +188,7 @@ pub fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
     for page in Page::ALL {
         let name = HookName::new(page.base()).map_err(HostError::Name)?;
         let live = LivePage { page, inputs: Arc::clone(store.inputs()) };
-        hooks.register(name, live).map_err(HostError::Hook)?;
+        hooks.register(name, Arc::new(live)).map_err(HostError::Hook)?;
     }
     Ok(hooks)
 }

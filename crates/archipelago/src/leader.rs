@@ -219,13 +219,12 @@ fn try_lead(path: &Path, info: &LeaderInfo) -> PortResult<Taken> {
     let attempt = "acquire the leadership";
     let failed = failed_to(attempt);
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(failed)?;
-    let open = || LockFile::open(&dir, LOCK_FILE, 0o600).map_err(failed);
-    let mut file = open()?;
-    if !file.try_lock().map_err(failed)? {
+    let lock = || LockFile::try_lock(&dir, LOCK_FILE, 0o600).map_err(failed);
+    let Some(file) = lock()? else {
         let leader = read_info(&dir).unwrap_or_else(LeaderInfo::unknown);
         return Ok(Taken::Led(leader.to_string()));
-    }
-    if open()?.try_lock().map_err(failed)? {
+    };
+    if lock()?.is_some() {
         let message = format!(
             "the file system of {} has no working locks, so two processes could lead",
             path.display()

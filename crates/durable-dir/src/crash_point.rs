@@ -1,53 +1,14 @@
-//! Crash points, at which a test build aborts its own process. Without the feature `crash-points` only an empty
-//! function is compiled.
-//!
-//! `COMPANION_ABORT_AT=POINT` or `POINT:N` aborts the process at the first or the N-th time a point is reached: no
-//! destructor runs, no temporary file is removed, and the kernel alone releases the locks. `COMPANION_CRASH_TRACE=FILE`
-//! appends a line for each point reached.
+//! Crash points, at which a test build ends its own process. Without the feature `crash-points`, reaching one does nothing.
 
-/// The points of this crate: a temporary file, its sync and its rename, a removal, a lock.
+/// What a test build does at a point: its name, and the directory and the name of the file that is worked on.
 #[cfg(feature = "crash-points")]
-pub const POINTS: [&str; 9] = [
-    "file.created",
-    "file.written",
-    "file.synced",
-    "file.renamed",
-    "file.directory-synced",
-    "file.unlinked",
-    "file.unlink-synced",
-    "directory.unlinked",
-    "lock.taken",
-];
+pub static AT_POINT: std::sync::OnceLock<fn(&str, &std::path::Path, &str)> =
+    std::sync::OnceLock::new();
 
-/// Records that `point` was reached while working on the file `name` in `directory`; aborts if it is the requested
-/// point. Both may be empty.
-///
-/// Also aborts if the trace cannot be written, because a test run without a trace proves nothing.
-#[cfg(feature = "crash-points")]
-pub fn reached(point: &str, directory: &std::path::Path, name: &str) {
-    use std::io::Write as _;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    static PASSED: AtomicUsize = AtomicUsize::new(0);
-    if let Some(file) = std::env::var_os("COMPANION_CRASH_TRACE") {
-        let line = format!("{point} {}\n", directory.join(name).display());
-        let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
-        if opened.and_then(|mut file| file.write_all(line.as_bytes())).is_err() {
-            std::process::abort();
-        }
-    }
-    let Ok(chosen) = std::env::var("COMPANION_ABORT_AT") else { return };
-    let (name, nth) = chosen.split_once(':').unwrap_or((&chosen, "1"));
-    if name != point {
-        return;
-    }
-    let passed = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
-    if nth.parse() == Ok(passed) {
-        std::process::abort();
+#[cfg_attr(not(feature = "crash-points"), expect(unused_variables, reason = "for test builds"))]
+pub(crate) fn reached(point: &str, directory: &std::path::Path, name: &str) {
+    #[cfg(feature = "crash-points")]
+    if let Some(act) = AT_POINT.get() {
+        act(point, directory, name);
     }
 }
-
-/// Does nothing outside of test builds.
-#[cfg(not(feature = "crash-points"))]
-#[inline]
-pub(crate) const fn reached(_point: &str, _directory: &std::path::Path, _name: &str) {}

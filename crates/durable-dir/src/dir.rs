@@ -1,31 +1,31 @@
 //! `Dir`: one directory, opened by path once and accessed by descriptor.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::crash_point;
-use crate::error::{DirError, DirResult};
-use crate::identity::FileIdentity;
+use crate::error::{DirError, DirResult, if_found};
 use crate::name;
-use crate::status::{FileKind, FileStatus};
+use crate::status::{FileIdentity, FileStatus};
+use crate::sync;
 use crate::trust::Trust;
-use crate::walk::{self, End};
+use crate::walk;
 
 /// How a file is opened that others may have replaced: no wait for a writer, no link, no terminal.
 pub(crate) const NO_WAIT: OFlags =
     OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// An open directory.
+/// An open directory; clones are handles of the same one.
 ///
-/// It remains the directory that was opened, even if its path is changed; once it is removed, writing to it is
-/// [`DirError::NotFound`]. Open it again for each operation.
-#[derive(Debug)]
+/// It remains the directory that was opened, even if its path is changed; once it is removed, writing to it fails with
+/// `NotFound`. Open it again for each operation.
+#[derive(Debug, Clone)]
 pub struct Dir {
-    pub(crate) fd: OwnedFd,
+    pub(crate) file: Arc<File>,
     pub(crate) path: PathBuf,
 }
 
@@ -33,8 +33,7 @@ impl Dir {
     /// Opens the directory at `path`, which must be absolute and without `..`.
     ///
     /// # Errors
-    /// [`DirError::NotFound`], [`DirError::NotADirectory`], [`DirError::Untrusted`] by the rules of
-    /// `trust`, [`DirError::Denied`], [`DirError::InvalidName`].
+    /// [`DirError::Untrusted`] by the rules of `trust`, [`DirError::InvalidName`], [`DirError::System`].
     pub fn open(path: impl AsRef<Path>, trust: Trust) -> DirResult<Self> {
         Self::walk_to(path.as_ref(), trust, None)
     }
@@ -44,11 +43,7 @@ impl Dir {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_existing(path: impl AsRef<Path>, trust: Trust) -> DirResult<Option<Self>> {
-        match Self::open(path, trust) {
-            Ok(dir) => Ok(Some(dir)),
-            Err(DirError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_found(Self::open(path, trust))
     }
 
     /// Opens the directory at `path`; creates it and its parents if missing.
@@ -57,18 +52,14 @@ impl Dir {
     /// are synced to disk. Existing directories keep their mode: see [`set_mode`](Self::set_mode).
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`DirError::ReadOnly`] and [`DirError::Full`] from creating.
+    /// As [`open`](Self::open).
     pub fn create(path: impl AsRef<Path>, mode: u32, trust: Trust) -> DirResult<Self> {
         Self::walk_to(path.as_ref(), trust, Some(mode))
     }
 
     fn walk_to(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<Self> {
-        match walk::walk(path, trust, create)? {
-            End::Directory(found) => {
-                Ok(Self { fd: walk::reopen(&found, path)?, path: path.to_owned() })
-            }
-            End::Entry { .. } => Err(DirError::NotADirectory { path: path.to_owned() }),
-        }
+        let file = walk::walk(path, trust, create)?.object.reopened()?;
+        Ok(Self { file: Arc::new(file), path: path.to_owned() })
     }
 
     /// Returns the path that it was opened by, for messages.
@@ -76,42 +67,31 @@ impl Dir {
         &self.path
     }
 
-    /// Returns another handle of the same directory.
-    ///
-    /// # Errors
-    /// [`DirError::Io`] if the process has no descriptor left.
-    pub fn try_clone(&self) -> DirResult<Self> {
-        let fd =
-            self.fd.try_clone().map_err(|cause| DirError::from_io("open", &self.path, cause))?;
-        Ok(Self { fd, path: self.path.clone() })
-    }
-
     /// Returns mode and owner of the directory itself.
     ///
     /// # Errors
-    /// [`DirError::Io`] if it cannot be examined.
+    /// [`DirError::System`] if it cannot be examined.
     pub fn own_status(&self) -> DirResult<FileStatus> {
-        fs::fstat(&self.fd)
-            .map(|stat| FileStatus::of(&stat))
-            .map_err(|cause| DirError::from_system("examine", &self.path, cause))
+        let data = self.file.metadata();
+        Ok(FileStatus::from(&data.map_err(|cause| DirError::system("examine", &self.path, cause))?))
     }
 
     /// Sets the directory's own permission bits to `mode`, durably.
     ///
     /// # Errors
-    /// [`DirError::Denied`] if it belongs to another user.
+    /// [`DirError::System`], for instance if it belongs to another user.
     pub fn set_mode(&self, mode: u32) -> DirResult<()> {
-        fs::fchmod(&self.fd, Mode::from_raw_mode(mode))
-            .map_err(|cause| DirError::from_system("change the mode of", &self.path, cause))?;
+        fs::fchmod(&self.file, Mode::from_raw_mode(mode))
+            .map_err(|cause| DirError::system("change the mode of", &self.path, cause))?;
         self.sync()
     }
 
     /// Returns the status of `name` without following links; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`DirError::InvalidName`], [`DirError::Denied`], [`DirError::Io`].
+    /// [`DirError::InvalidName`], [`DirError::System`].
     pub fn status(&self, name: &str) -> DirResult<Option<FileStatus>> {
-        Ok(self.stat(name::checked(name)?)?.map(|stat| FileStatus::of(&stat)))
+        Ok(self.metadata(name::checked(name)?)?.as_ref().map(FileStatus::from))
     }
 
     /// Returns the identity of `name` without following links; `None` if it does not exist.
@@ -119,29 +99,31 @@ impl Dir {
     /// # Errors
     /// As [`status`](Self::status).
     pub fn identity(&self, name: &str) -> DirResult<Option<FileIdentity>> {
-        Ok(self.stat(name::checked(name)?)?.map(|stat| FileIdentity::from(&stat)))
+        Ok(self.metadata(name::checked(name)?)?.as_ref().map(FileIdentity::from))
     }
 
-    /// Removes the regular file `name`, durably; returns `false` if it did not exist.
+    /// Examines `name`, which may be longer than a caller's.
+    pub(crate) fn metadata(&self, name: &str) -> DirResult<Option<Metadata>> {
+        let object = match walk::open_object(&self.file, name.as_ref()) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => opened.map_err(Into::into),
+        };
+        let data = object.and_then(|object| object.metadata());
+        data.map(Some).map_err(|cause| DirError::system("examine", self.join(name), cause))
+    }
+
+    /// Removes the regular file or symbolic link `name`, durably; returns `false` if it did not exist. The target of a
+    /// link stays unchanged.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] for any other object, which stays unchanged, [`DirError::Denied`],
-    /// [`DirError::ReadOnly`], [`DirError::Io`].
+    /// [`DirError::NotARegularFile`] for any other object, which stays unchanged, [`DirError::InvalidName`],
+    /// [`DirError::System`].
     pub fn remove(&self, name: &str) -> DirResult<bool> {
-        self.remove_if(name, |kind| kind == FileKind::Regular)
-    }
-
-    /// As [`remove`](Self::remove), for objects of a `removable` kind.
-    pub(crate) fn remove_if(
-        &self,
-        name: &str,
-        removable: impl Fn(FileKind) -> bool,
-    ) -> DirResult<bool> {
         let removed = match self.status(name)? {
-            Some(status) if removable(status.kind) => self.unlink(name)?,
-            Some(FileStatus { kind, .. }) => {
-                return Err(DirError::NotARegularFile { path: self.join(name), kind });
+            Some(status) if !status.kind.is_file_or_link() => {
+                return Err(DirError::NotARegularFile { path: self.join(name), kind: status.kind });
             }
+            Some(_) => self.unlink(name)?,
             None => false,
         };
         crash_point::reached("file.unlinked", &self.path, name);
@@ -156,35 +138,24 @@ impl Dir {
     /// Returns `false` if nothing was removed: it does not exist, is not a directory, or is not empty.
     ///
     /// # Errors
-    /// [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Io`].
+    /// [`DirError::InvalidName`], [`DirError::System`].
     pub fn remove_empty_directory(&self, name: &str) -> DirResult<bool> {
-        match fs::unlinkat(&self.fd, name::checked(name)?, AtFlags::REMOVEDIR) {
+        match fs::unlinkat(&self.file, name::checked(name)?, AtFlags::REMOVEDIR) {
             Ok(()) => {}
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => return Ok(false),
-            Err(cause) => {
-                return Err(DirError::from_system("remove", &self.join(name), cause));
-            }
+            Err(cause) => return Err(DirError::system("remove", self.join(name), cause)),
         }
         crash_point::reached("directory.unlinked", &self.path, name);
         self.sync()?;
         Ok(true)
     }
 
-    /// Examines `name`, which may be longer than a caller's.
-    pub(crate) fn stat(&self, name: &str) -> DirResult<Option<Stat>> {
-        match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(cause) => Err(DirError::from_system("examine", &self.join(name), cause)),
-        }
-    }
-
     /// Removes `name`; returns `false` if it did not exist.
     pub(crate) fn unlink(&self, name: &str) -> DirResult<bool> {
-        match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+        match fs::unlinkat(&self.file, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
-            Err(cause) => Err(DirError::from_system("remove", &self.join(name), cause)),
+            Err(cause) => Err(DirError::system("remove", self.join(name), cause)),
         }
     }
 
@@ -201,19 +172,21 @@ impl Dir {
             status.kind.refuse_irregular(&path)?;
         }
         let flags = OFlags::RDWR | OFlags::CREATE | NO_WAIT | more;
-        let failed = |cause| DirError::from_system(attempted, &path, cause);
-        let fd = fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        let status = FileStatus::of(&fs::fstat(&fd).map_err(failed)?);
+        let failed = |cause| DirError::system(attempted, &path, cause);
+        let fd = fs::openat(&self.file, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|cause| failed(cause.into()))?;
+        let file = File::from(fd);
+        let status = FileStatus::from(&file.metadata().map_err(failed)?);
         status.kind.refuse_irregular(&path)?;
         status.refuse_unmanaged(&path)?;
         if status.mode != mode {
-            fs::fchmod(&fd, Mode::from_raw_mode(mode)).map_err(failed)?;
+            fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(|cause| failed(cause.into()))?;
         }
-        Ok(File::from(fd))
+        Ok(file)
     }
 
     pub(crate) fn sync(&self) -> DirResult<()> {
-        walk::sync_directory(&self.fd, &self.path)
+        sync::directory(&self.file).map_err(|cause| DirError::system("sync", &self.path, cause))
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {

@@ -7,67 +7,30 @@ use rustix::fs;
 
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
-use crate::status::{FileKind, FileStatus};
-use crate::temporary;
+use crate::status::FileStatus;
+use crate::temporary::temporary_for;
 
 /// Maximum number of entries that a sweep reads.
 const MAX_SWEPT: usize = 100_000;
 
-/// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
-    /// Its name, which need not be UTF-8.
-    pub name: OsString,
-    /// Its kind; links are not followed.
-    pub kind: FileKind,
-}
-
-impl Entry {
-    /// Returns the name if it is UTF-8, as the other calls take it.
-    pub fn name_str(&self) -> Option<&str> {
-        self.name.to_str()
-    }
-
-    /// Returns the name of the file or link that this temporary one was for, if its name has this crate's pattern.
-    pub fn temporary_for(&self) -> Option<&str> {
-        self.name_str().and_then(temporary::target)
-    }
-}
-
 impl Dir {
-    /// Returns the entries without `.` and `..`, sorted by name.
+    /// Returns the names of the entries without `.` and `..`, sorted; they need not be UTF-8.
     ///
     /// # Errors
-    /// [`DirError::TooLarge`] if there are more than `limit`, [`DirError::Denied`], [`DirError::Io`].
-    pub fn entries(&self, limit: usize) -> DirResult<Vec<Entry>> {
-        let failed = |cause| DirError::from_system("list", &self.path, cause);
+    /// [`DirError::TooLarge`] if there are more than `limit`, [`DirError::System`].
+    pub fn entries(&self, limit: usize) -> DirResult<Vec<OsString>> {
+        let failed = |cause| DirError::system("list", &self.path, cause);
         let mut entries = Vec::new();
-        for read in fs::Dir::read_from(&self.fd).map_err(failed)? {
-            let read = read.map_err(failed)?;
-            let name = read.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
+        for entry in fs::Dir::read_from(&self.file).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
                 continue;
             }
             if entries.len() == limit {
                 return Err(DirError::TooLarge { path: self.path.clone(), limit, unit: "entries" });
             }
-            let kind = match FileKind::of(read.file_type()) {
-                // Some file systems do not report the kind while listing.
-                FileKind::Unknown => {
-                    match fs::statat(&self.fd, name, fs::AtFlags::SYMLINK_NOFOLLOW) {
-                        Ok(stat) => FileStatus::of(&stat).kind,
-                        Err(rustix::io::Errno::NOENT) => continue,
-                        Err(cause) => return Err(failed(cause)),
-                    }
-                }
-                kind @ (FileKind::Regular
-                | FileKind::Directory
-                | FileKind::Symlink
-                | FileKind::Fifo
-                | FileKind::Socket
-                | FileKind::Device) => kind,
-            };
-            entries.push(Entry { name: OsString::from_vec(name.to_bytes().to_vec()), kind });
+            entries.push(OsString::from_vec(name.to_vec()));
         }
         entries.sort();
         Ok(entries)
@@ -91,17 +54,13 @@ impl Dir {
     /// # Errors
     /// As [`sweep_temporary_files`](Self::sweep_temporary_files).
     pub fn sweep_temporary_files_of(&self, wanted: impl Fn(&str) -> bool) -> DirResult<usize> {
+        let entries = self.entries(MAX_SWEPT)?;
+        let names = entries.iter().filter_map(|name| name.to_str());
         let mut swept = 0;
-        for entry in self.entries(MAX_SWEPT)? {
-            let Some(name) =
-                entry.name_str().filter(|_| entry.temporary_for().is_some_and(&wanted))
-            else {
-                continue;
-            };
-            let leftover = self
-                .stat(name)?
-                .map(|stat| FileStatus::of(&stat))
-                .is_some_and(|status| status.kind.is_file_or_link() && status.is_ours());
+        for name in names.filter(|name| temporary_for(name).is_some_and(&wanted)) {
+            let status = self.metadata(name)?.as_ref().map(FileStatus::from);
+            let leftover =
+                status.is_some_and(|status| status.kind.is_file_or_link() && status.is_ours());
             if leftover && self.unlink(name)? {
                 swept += 1;
             }

@@ -4,8 +4,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-
 use crate::status::FileKind;
 
 /// The result of a call of this crate.
@@ -16,29 +14,16 @@ pub type DirResult<T> = Result<T, DirError>;
 /// Control characters in paths are escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
-    /// The directory, or one of its parents, does not exist.
-    #[error("{} does not exist", Shown(.path))]
-    NotFound {
-        /// The missing path.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The system denied permission.
-    #[error("no permission to {attempted} {}", Shown(.path))]
-    Denied {
+    /// The system refused an operation; [`system_kind`](Self::system_kind) tells why. `NotFound` means that the
+    /// directory, or one of its parents, does not exist.
+    #[error("cannot {attempted} {}", Shown(.path))]
+    System {
         /// The attempted operation, a verb: `open`, `write`.
         attempted: &'static str,
         /// The path.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
-    },
-    /// A component of the path is not a directory.
-    #[error("{} is not a directory", Shown(.path))]
-    NotADirectory {
-        /// The component.
-        path: PathBuf,
     },
     /// Other users could modify the object: see [`Trust`](crate::Trust).
     #[error("{} is not trusted: {why}", Shown(.path))]
@@ -47,26 +32,6 @@ pub enum DirError {
         path: PathBuf,
         /// The reason, for people: `it belongs to user 1001`.
         why: String,
-    },
-    /// The file system is mounted read-only.
-    #[error("cannot {attempted} {}: the file system is read-only", Shown(.path))]
-    ReadOnly {
-        /// The attempted operation.
-        attempted: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The file system or the user's quota is full.
-    #[error("cannot {attempted} {}: the file system or the quota is full", Shown(.path))]
-    Full {
-        /// The attempted operation.
-        attempted: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
     },
     /// The caller's limit was exceeded.
     #[error("{} has more than {limit} {unit}", Shown(.path))]
@@ -94,55 +59,32 @@ pub enum DirError {
         /// The reason, for people.
         why: &'static str,
     },
-    /// Any other failure: a broken disk, too many open descriptors, an unreachable network file system.
-    #[error("cannot {attempted} {}", Shown(.path))]
-    Io {
-        /// The attempted operation.
-        attempted: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
 }
 
 impl DirError {
-    /// Returns the path of the error.
-    pub fn path(&self) -> &Path {
+    /// Returns the error of the system for `attempted`, a verb, at `path`.
+    pub fn system(
+        attempted: &'static str,
+        path: impl Into<PathBuf>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self::System { attempted, path: path.into(), source: source.into() }
+    }
+
+    /// Returns why the system refused an operation; `None` for the other errors.
+    pub fn system_kind(&self) -> Option<io::ErrorKind> {
         match self {
-            Self::NotFound { path, .. }
-            | Self::Denied { path, .. }
-            | Self::NotADirectory { path }
-            | Self::Untrusted { path, .. }
-            | Self::ReadOnly { path, .. }
-            | Self::Full { path, .. }
-            | Self::TooLarge { path, .. }
-            | Self::NotARegularFile { path, .. }
-            | Self::InvalidName { path, .. }
-            | Self::Io { path, .. } => path,
+            Self::System { source, .. } => Some(source.kind()),
+            _ => None,
         }
     }
+}
 
-    /// Classifies the system's error for `attempted` at `path`.
-    pub(crate) fn from_system(attempted: &'static str, path: &Path, cause: Errno) -> Self {
-        let (path, source) = (path.to_owned(), io::Error::from(cause));
-        match cause {
-            Errno::NOENT => Self::NotFound { path, source },
-            Errno::ACCESS | Errno::PERM => Self::Denied { attempted, path, source },
-            Errno::NOTDIR => Self::NotADirectory { path },
-            Errno::ROFS => Self::ReadOnly { attempted, path, source },
-            Errno::NOSPC | Errno::DQUOT => Self::Full { attempted, path, source },
-            Errno::NAMETOOLONG => Self::InvalidName { path, why: "it is too long" },
-            _ => Self::Io { attempted, path, source },
-        }
-    }
-
-    /// Classifies an error of the standard library in the same way.
-    pub(crate) fn from_io(attempted: &'static str, path: &Path, cause: io::Error) -> Self {
-        match Errno::from_io_error(&cause) {
-            Some(errno) => Self::from_system(attempted, path, errno),
-            None => Self::Io { attempted, path: path.to_owned(), source: cause },
-        }
+/// Returns `None` if something on the path of `result` does not exist.
+pub(crate) fn if_found<T>(result: DirResult<T>) -> DirResult<Option<T>> {
+    match result {
+        Err(error) if error.system_kind() == Some(io::ErrorKind::NotFound) => Ok(None),
+        other => other.map(Some),
     }
 }
 

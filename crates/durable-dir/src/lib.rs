@@ -7,8 +7,8 @@
 //!   see [`Trust`].
 //! - **Atomic.** A reader, also after a power loss, sees the old file or the new one, never a mixture; a link points to
 //!   the old target or to the new one. A completed write, link or removal is synced to disk.
-//! - **Only regular files.** Other objects are neither read, replaced nor removed, and a FIFO never blocks. The methods
-//!   for links also replace and remove symbolic links, and no method follows a link at a name.
+//! - **Only regular files.** Other objects are neither read nor replaced, and a FIFO never blocks. Symbolic links are only
+//!   replaced by links, and removed; no method follows a link at a name.
 //! - **The mode from the first byte.** Other users can never read a file temporarily, and the `umask` does not change
 //!   the requested mode.
 //!
@@ -32,17 +32,10 @@
 //! # }
 //! ```
 
-mod append;
-#[cfg(feature = "crash-points")]
-pub mod crash_point;
-#[cfg(not(feature = "crash-points"))]
 mod crash_point;
 mod dir;
-mod draft;
 mod entries;
 mod error;
-mod identity;
-mod link;
 mod lock;
 mod name;
 mod read;
@@ -53,15 +46,16 @@ mod trust;
 mod walk;
 mod write;
 
+#[cfg(feature = "crash-points")]
+pub use crash_point::AT_POINT;
 pub use dir::Dir;
-pub use draft::Draft;
-pub use entries::Entry;
 pub use error::{DirError, DirResult};
-pub use identity::FileIdentity;
 pub use lock::LockFile;
 pub use read::{FileContents, read_file, status_of};
-pub use status::{FileKind, FileStatus};
+pub use status::{FileIdentity, FileKind, FileStatus};
+pub use temporary::temporary_for;
 pub use trust::Trust;
+pub use write::Draft;
 
 #[cfg(test)]
 mod tests;

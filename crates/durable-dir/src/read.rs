@@ -1,20 +1,21 @@
 //! Reads files, bounded and without blocking on a writer.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::dir::{Dir, NO_WAIT};
-use crate::error::{DirError, DirResult};
-use crate::status::{FileKind, FileStatus};
+use crate::error::{DirError, DirResult, if_found};
+use crate::name;
+use crate::status::FileStatus;
 use crate::trust::Trust;
-use crate::walk::{self, End};
+use crate::walk;
 
 /// The contents of a regular file, with the mode and owner from the same descriptor.
 ///
@@ -41,14 +42,27 @@ impl Dir {
     ///
     /// # Errors
     /// [`DirError::NotARegularFile`] for a link, directory, FIFO, socket or device, which is not opened;
-    /// [`DirError::TooLarge`], [`DirError::Denied`], [`DirError::Io`].
+    /// [`DirError::TooLarge`], [`DirError::InvalidName`], [`DirError::System`].
     pub fn read(&self, name: &str, limit: usize) -> DirResult<Option<FileContents>> {
         let Some(status) = self.status(name)? else {
             return Ok(None);
         };
         let path = self.join(name);
         status.kind.refuse_irregular(&path)?;
-        read_at(&self.fd, name.as_ref(), &path, limit)
+        read_at(&self.file, name.as_ref(), &path, limit)
+    }
+
+    /// Returns the target of the symbolic link `name`; `None` if it is missing or not a link.
+    ///
+    /// # Errors
+    /// [`DirError::InvalidName`], [`DirError::System`].
+    pub fn read_link(&self, name: &str) -> DirResult<Option<PathBuf>> {
+        match fs::readlinkat(&self.file, name::checked(name)?, Vec::new()) {
+            Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()).into())),
+            // `EINVAL`: not a symbolic link.
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(cause) => Err(DirError::system("read", self.join(name), cause)),
+        }
     }
 }
 
@@ -64,17 +78,11 @@ pub fn read_file(
     trust: Trust,
 ) -> DirResult<Option<FileContents>> {
     let path = path.as_ref();
-    match walk::walk(path, trust, None) {
-        Ok(End::Entry { holder, name, status }) => {
-            status.kind.refuse_irregular(path)?;
-            read_at(&holder, &name, path, limit)
-        }
-        Ok(End::Directory(_)) => {
-            Err(DirError::NotARegularFile { path: path.to_owned(), kind: FileKind::Directory })
-        }
-        Err(DirError::NotFound { .. }) => Ok(None),
-        Err(other) => Err(other),
-    }
+    let Some(end) = if_found(walk::walk(path, trust, None))? else {
+        return Ok(None);
+    };
+    end.object.status.kind.refuse_irregular(path)?;
+    read_at(&end.holder, &end.name, path, limit)
 }
 
 /// Returns the status of `path`, following the links that `trust` allows; `None` if it does not exist.
@@ -82,32 +90,25 @@ pub fn read_file(
 /// # Errors
 /// As [`Dir::open`].
 pub fn status_of(path: impl AsRef<Path>, trust: Trust) -> DirResult<Option<FileStatus>> {
-    let path = path.as_ref();
-    match walk::walk(path, trust, None) {
-        Ok(End::Entry { status, .. }) => Ok(Some(status)),
-        Ok(End::Directory(fd)) => fs::fstat(&fd)
-            .map(|stat| Some(FileStatus::of(&stat)))
-            .map_err(|cause| DirError::from_system("examine", path, cause)),
-        Err(DirError::NotFound { .. }) => Ok(None),
-        Err(other) => Err(other),
-    }
+    let end = if_found(walk::walk(path.as_ref(), trust, None))?;
+    Ok(end.map(|end| end.object.status))
 }
 
 fn read_at(
-    holder: &OwnedFd,
+    holder: &File,
     name: &OsStr,
     path: &Path,
     limit: usize,
 ) -> DirResult<Option<FileContents>> {
+    let failed = |cause: io::Error| DirError::system("read", path, cause);
     // The kind was checked before; if the object was replaced since, these flags prevent blocking on a writer,
     // following a link and acquiring a terminal.
-    let fd = match fs::openat(holder, name, OFlags::RDONLY | NO_WAIT, Mode::empty()) {
-        Ok(fd) => fd,
+    let file = match fs::openat(holder, name, OFlags::RDONLY | NO_WAIT, Mode::empty()) {
+        Ok(fd) => File::from(fd),
         Err(Errno::NOENT) => return Ok(None),
-        Err(cause) => return Err(DirError::from_system("read", path, cause)),
+        Err(cause) => return Err(failed(cause.into())),
     };
-    let stat = fs::fstat(&fd).map_err(|cause| DirError::from_system("examine", path, cause))?;
-    let status = FileStatus::of(&stat);
+    let status = FileStatus::from(&file.metadata().map_err(failed)?);
     status.kind.refuse_irregular(path)?;
     let size = usize::try_from(status.size).unwrap_or(usize::MAX);
     let too_large = || DirError::TooLarge { path: path.to_owned(), limit, unit: "bytes" };
@@ -118,10 +119,7 @@ fn read_at(
     // without a size, still ends at the limit.
     let mut bytes = Vec::with_capacity(size.saturating_add(1));
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    File::from(fd)
-        .take(bound)
-        .read_to_end(&mut bytes)
-        .map_err(|cause| DirError::from_io("read", path, cause))?;
+    file.take(bound).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > limit {
         return Err(too_large());
     }

@@ -1,8 +1,8 @@
-//! Trust in a path: the rules for each directory and link on the way. Pure.
+//! Trust in a path: the rules for each directory and link on the way, and for what is at its end. Pure.
 
 use crate::status::FileStatus;
 
-/// Requirements on the directories and symbolic links of a path.
+/// Requirements on the directories and symbolic links of a path, and on the file at its end.
 ///
 /// A path is as trustworthy as its weakest component: a user who may rename one of them controls what the rest leads
 /// to.
@@ -10,9 +10,9 @@ use crate::status::FileStatus;
 pub enum Trust {
     /// For files that are written, executed or trusted: units, records, locks, secrets, programs.
     ///
-    /// - Each directory belongs to us or to root, and others must not have write access. A parent directory with the
-    ///   sticky bit (`/tmp`) is accepted, because its entries can only be renamed by their owners, which are checked
-    ///   next. The last directory must not be shared at all.
+    /// - Each directory, and the file at the end, belongs to us or to root, and others must not have write access. A
+    ///   parent directory with the sticky bit (`/tmp`) is accepted, because its entries can only be renamed by their
+    ///   owners, which are checked next. The last directory must not be shared at all.
     /// - Group write access is accepted if owner and group are both ours and have the same ID: the user private group
     ///   of distributions with `umask` 002.
     /// - A symbolic link is followed if it belongs to us or to root; its target is checked by the same rules. So a unit
@@ -20,20 +20,15 @@ pub enum Trust {
     Owned,
     /// For reading another service's files: a node's cookie file below its own directory.
     ///
-    /// Directories may belong to any user. A symbolic link is followed only if it belongs to us or to root: otherwise
+    /// Directories and the file may belong to any user. A symbolic link is followed only if it belongs to us or to root: otherwise
     /// the other service could make us read files that only we may read.
     AnyOwner,
 }
 
 impl Trust {
-    /// Returns why a directory is rejected, or `None` if it is acceptable; `us` is our effective user ID, and `last`
-    /// tells whether the path ends here.
-    pub(crate) fn against_directory(
-        self,
-        status: &FileStatus,
-        us: u32,
-        last: bool,
-    ) -> Option<String> {
+    /// Returns why a directory or file is rejected, or `None` if it is acceptable; `us` is our effective user ID, and
+    /// `last` tells whether the path ends here.
+    pub(crate) fn against(self, status: &FileStatus, us: u32, last: bool) -> Option<String> {
         if self == Self::AnyOwner {
             return None;
         }
@@ -76,15 +71,15 @@ mod tests {
     fn directories_of_ours_and_of_root_are_trusted() {
         for (uid, mode) in [(US, 0o700), (US, 0o755), (0, 0o755), (0, 0o711)] {
             let status = owned_by(uid, uid, mode);
-            assert_eq!(Trust::Owned.against_directory(&status, US, true), None);
-            assert_eq!(Trust::Owned.against_directory(&status, US, false), None);
+            assert_eq!(Trust::Owned.against(&status, US, true), None);
+            assert_eq!(Trust::Owned.against(&status, US, false), None);
         }
     }
 
     #[test]
     fn a_directory_of_another_user_is_rejected_regardless_of_its_mode() {
         for mode in [0o700, 0o755, 0o1777] {
-            let why = Trust::Owned.against_directory(&owned_by(1001, 1001, mode), US, false);
+            let why = Trust::Owned.against(&owned_by(1001, 1001, mode), US, false);
             assert!(why.is_some_and(|why| why.contains("belongs to user 1001")));
         }
     }
@@ -93,23 +88,23 @@ mod tests {
     fn a_directory_that_anyone_may_write_to_is_refused_without_the_sticky_bit() {
         for uid in [0, US] {
             let open = owned_by(uid, uid, 0o777);
-            assert!(Trust::Owned.against_directory(&open, US, false).is_some());
+            assert!(Trust::Owned.against(&open, US, false).is_some());
         }
     }
 
     #[test]
     fn the_sticky_bit_lets_a_path_pass_but_not_end() {
         let tmp = owned_by(0, 0, 0o1777);
-        assert_eq!(Trust::Owned.against_directory(&tmp, US, false), None);
-        assert!(Trust::Owned.against_directory(&tmp, US, true).is_some());
+        assert_eq!(Trust::Owned.against(&tmp, US, false), None);
+        assert!(Trust::Owned.against(&tmp, US, true).is_some());
     }
 
     #[test]
     fn group_writing_is_tolerated_for_the_user_private_group_only() {
         let private = owned_by(US, US, 0o775);
-        assert_eq!(Trust::Owned.against_directory(&private, US, true), None);
+        assert_eq!(Trust::Owned.against(&private, US, true), None);
         for shared in [owned_by(US, 50, 0o775), owned_by(0, 50, 0o775)] {
-            let why = Trust::Owned.against_directory(&shared, US, true);
+            let why = Trust::Owned.against(&shared, US, true);
             assert!(why.is_some_and(|why| why.contains("its group may write")));
         }
     }
@@ -117,7 +112,7 @@ mod tests {
     #[test]
     fn inputs_may_be_in_any_directory_but_not_behind_another_users_link() {
         let unmanaged = owned_by(1001, 1001, 0o777);
-        assert_eq!(Trust::AnyOwner.against_directory(&unmanaged, US, true), None);
+        assert_eq!(Trust::AnyOwner.against(&unmanaged, US, true), None);
         assert!(Trust::AnyOwner.against_link(&unmanaged, US).is_some());
         assert_eq!(Trust::AnyOwner.against_link(&owned_by(US, US, 0o777), US), None);
         assert_eq!(Trust::AnyOwner.against_link(&owned_by(0, 0, 0o777), US), None);

@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::fs::File;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::{io, mem};
 
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -21,158 +22,148 @@ use crate::trust::Trust;
 /// The kernel's limit on links in one path.
 const MAX_LINKS: u32 = 40;
 
-const SEARCH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const READ_DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// Opens an object itself, also a link, without access to its contents.
+pub(crate) fn open_object(directory: &File, name: &OsStr) -> rustix::io::Result<File> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(fs::openat(directory, name, flags, Mode::empty())?.into())
+}
+
 /// The end of a walk.
-pub(crate) enum End {
-    /// A directory, opened for searching only (`O_PATH`).
-    Directory(OwnedFd),
-    /// Any other object: its parent directory, its name there, and its status. Links have been resolved.
-    Entry { holder: OwnedFd, name: OsString, status: FileStatus },
+pub(crate) struct End {
+    pub(crate) object: Object,
+    /// The parent directory of an object other than a directory, and its name there. Links have been resolved.
+    pub(crate) holder: File,
+    pub(crate) name: OsString,
+}
+
+/// An object on the path.
+pub(crate) struct Object {
+    file: File,
+    path: PathBuf,
+    pub(crate) status: FileStatus,
 }
 
 /// Walks to `path`; with `create`, creates missing directories with that mode.
 pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<End> {
     name::checked_path(path)?;
-    let us = rustix::process::geteuid().as_raw();
-    let mut pending = VecDeque::new();
-    push_front(&mut pending, path);
-    let mut walk = Walk { here: root()?, at: PathBuf::from("/"), trust, us };
-    walk.check_here(pending.is_empty())?;
+    let mut pending: VecDeque<OsString> = parts(path).collect();
+    let mut here = Object::root()?;
+    let (mut holder, mut name) = (Object::root()?.file, OsString::from("."));
     let mut links = 0;
     while let Some(part) = pending.pop_front() {
-        let last = pending.is_empty();
-        match walk.step(&part, create)? {
-            Step::Directory(fd, at) => {
-                (walk.here, walk.at) = (fd, at);
-                walk.check_here(last)?;
-            }
-            Step::Link(target) => {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(DirError::Untrusted {
-                        path: path.to_owned(),
-                        why: format!("it has more than {MAX_LINKS} symbolic links"),
-                    });
-                }
-                if target.is_absolute() {
-                    (walk.here, walk.at) = (root()?, PathBuf::from("/"));
-                }
-                push_front(&mut pending, &target);
-                if pending.is_empty() {
-                    walk.check_here(true)?;
-                }
-            }
-            Step::Other(status) if last => {
-                return Ok(End::Entry { holder: walk.here, name: part, status });
-            }
-            Step::Other(_) => {
-                return Err(DirError::NotADirectory { path: walk.at.join(part) });
-            }
+        here.must_be_a_directory()?;
+        here.must_be_trusted(trust, false)?;
+        let next = here.open(&part, create)?;
+        if next.status.kind != FileKind::Symlink {
+            (holder, name) = (mem::replace(&mut here, next).file, part);
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            let why = format!("it has more than {MAX_LINKS} symbolic links");
+            return Err(DirError::Untrusted { path: path.to_owned(), why });
+        }
+        let target = next.target(trust)?;
+        if target.is_absolute() {
+            here = Object::root()?;
+        }
+        parts(&target).rev().for_each(|part| pending.push_front(part));
+    }
+    here.must_be_trusted(trust, true)?;
+    Ok(End { object: here, holder, name })
+}
+
+impl Object {
+    fn root() -> DirResult<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = fs::openat(CWD, c"/", flags, Mode::empty());
+        Self::opened(opened.map(File::from), PathBuf::from("/"))
+    }
+
+    fn opened(file: rustix::io::Result<File>, path: PathBuf) -> DirResult<Self> {
+        let found = file.map_err(io::Error::from).and_then(|file| Ok((file.metadata()?, file)));
+        match found {
+            Ok((data, file)) => Ok(Self { file, path, status: FileStatus::from(&data) }),
+            Err(cause) => Err(DirError::system("open", path, cause)),
         }
     }
-    Ok(End::Directory(walk.here))
-}
 
-/// Opens the same directory for reading and for `fsync`.
-pub(crate) fn reopen(directory: &OwnedFd, at: &Path) -> DirResult<OwnedFd> {
-    fs::openat(directory, c".", READ_DIRECTORY, Mode::empty())
-        .map_err(|cause| DirError::from_system("open", at, cause))
-}
-
-/// Syncs the names in a directory to disk.
-pub(crate) fn sync_directory(directory: &OwnedFd, at: &Path) -> DirResult<()> {
-    sync::directory(directory).map_err(|cause| DirError::from_system("sync", at, cause))
-}
-
-struct Walk {
-    here: OwnedFd,
-    at: PathBuf,
-    trust: Trust,
-    us: u32,
-}
-
-enum Step {
-    Directory(OwnedFd, PathBuf),
-    Link(PathBuf),
-    Other(FileStatus),
-}
-
-impl Walk {
-    fn step(&self, part: &OsStr, create: Option<u32>) -> DirResult<Step> {
-        let at = if part == ".." {
-            self.at.parent().unwrap_or(&self.at).to_owned()
-        } else {
-            self.at.join(part)
-        };
-        let failed = |cause| DirError::from_system("open", &at, cause);
-        let opened = match (fs::openat(&self.here, part, SEARCH, Mode::empty()), create) {
+    /// Opens the entry `part` of this directory.
+    fn open(&self, part: &OsStr, create: Option<u32>) -> DirResult<Self> {
+        let path = self.path.join(part);
+        let opened = match (open_object(&self.file, part), create) {
             (Err(Errno::NOENT), Some(mode)) => {
                 self.make(part, mode)?;
-                fs::openat(&self.here, part, SEARCH, Mode::empty())
+                open_object(&self.file, part)
             }
             (opened, _) => opened,
         };
-        let fd = opened.map_err(failed)?;
-        let status = FileStatus::of(&fs::fstat(&fd).map_err(failed)?);
-        match status.kind {
-            FileKind::Directory => Ok(Step::Directory(fd, at)),
-            FileKind::Symlink => {
-                if let Some(why) = self.trust.against_link(&status, self.us) {
-                    return Err(DirError::Untrusted { path: at, why });
-                }
-                // With an empty path, this reads the link of the descriptor itself, whose owner was just checked.
-                let target = fs::readlinkat(&fd, c"", Vec::new()).map_err(failed)?;
-                Ok(Step::Link(OsString::from_vec(target.into_bytes()).into()))
-            }
-            FileKind::Regular
-            | FileKind::Fifo
-            | FileKind::Socket
-            | FileKind::Device
-            | FileKind::Unknown => Ok(Step::Other(status)),
-        }
+        Self::opened(opened, path)
     }
 
     /// Creates a missing directory with exactly `mode`, durably.
     fn make(&self, part: &OsStr, mode: u32) -> DirResult<()> {
-        let at = self.at.join(part);
-        let failed = |cause| DirError::from_system("create", &at, cause);
-        match fs::mkdirat(&self.here, part, Mode::RWXU) {
+        let failed = |cause| DirError::system("create", self.path.join(part), cause);
+        match fs::mkdirat(&self.file, part, Mode::RWXU) {
             Ok(()) => {}
             // Another process created it first; it is checked like any other.
             Err(Errno::EXIST) => return Ok(()),
             Err(cause) => return Err(failed(cause)),
         }
-        let made = fs::openat(&self.here, part, READ_DIRECTORY, Mode::empty()).map_err(failed)?;
+        let made = fs::openat(&self.file, part, READ_DIRECTORY, Mode::empty()).map_err(failed)?;
         fs::fchmod(&made, Mode::from_raw_mode(mode)).map_err(failed)?;
-        sync_directory(&made, &at)?;
-        sync_directory(&reopen(&self.here, &self.at)?, &self.at)
+        sync::directory(&made).map_err(failed)?;
+        sync::directory(&self.reopened()?).map_err(failed)
     }
 
-    fn check_here(&self, last: bool) -> DirResult<()> {
-        let stat = fs::fstat(&self.here)
-            .map_err(|cause| DirError::from_system("examine", &self.at, cause))?;
-        match self.trust.against_directory(&FileStatus::of(&stat), self.us, last) {
+    /// Opens this directory for reading and for `fsync`.
+    pub(crate) fn reopened(&self) -> DirResult<File> {
+        self.must_be_a_directory()?;
+        match fs::openat(&self.file, c".", READ_DIRECTORY, Mode::empty()) {
+            Ok(directory) => Ok(directory.into()),
+            Err(cause) => Err(DirError::system("open", &self.path, cause)),
+        }
+    }
+
+    fn must_be_a_directory(&self) -> DirResult<()> {
+        match self.status.kind {
+            FileKind::Directory => Ok(()),
+            _ => Err(DirError::system("open", &self.path, Errno::NOTDIR)),
+        }
+    }
+
+    fn must_be_trusted(&self, trust: Trust, last: bool) -> DirResult<()> {
+        self.refuse(trust.against(&self.status, us(), last))
+    }
+
+    /// Returns where this link leads. Reads the link that was opened, whose owner is checked.
+    fn target(&self, trust: Trust) -> DirResult<PathBuf> {
+        self.refuse(trust.against_link(&self.status, us()))?;
+        match fs::readlinkat(&self.file, c"", Vec::new()) {
+            Ok(target) => Ok(OsString::from_vec(target.into_bytes()).into()),
+            Err(cause) => Err(DirError::system("open", &self.path, cause)),
+        }
+    }
+
+    fn refuse(&self, why: Option<String>) -> DirResult<()> {
+        match why {
+            Some(why) => Err(DirError::Untrusted { path: self.path.clone(), why }),
             None => Ok(()),
-            Some(why) => Err(DirError::Untrusted { path: self.at.clone(), why }),
         }
     }
 }
 
-fn root() -> DirResult<OwnedFd> {
-    fs::openat(CWD, c"/", SEARCH | OFlags::DIRECTORY, Mode::empty())
-        .map_err(|cause| DirError::from_system("open", Path::new("/"), cause))
+fn us() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
-/// Prepends the components of `path` to the pending ones.
-fn push_front(pending: &mut VecDeque<OsString>, path: &Path) {
-    for part in path.components().rev() {
-        match part {
-            Component::Normal(name) => pending.push_front(name.to_owned()),
-            Component::ParentDir => pending.push_front("..".into()),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
+/// Returns the components of `path` after its root.
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components().filter_map(|part| match part {
+        Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_owned()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
 }

@@ -7,11 +7,10 @@
 //! - Serialised work holds its lock until it completes, so that earlier work never takes effect after later work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 
@@ -21,8 +20,8 @@ pub const FILE_LIMIT: Duration = Duration::from_secs(30);
 /// Maximum amount of file work of this process at the same time. Tokio has 512 blocking threads by default.
 pub const RUNNING_LIMIT: usize = 256;
 
-/// The file work of this process that has not ended.
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
+/// One permit for each further work of this process.
+static PERMITS: Semaphore = Semaphore::const_new(RUNNING_LIMIT);
 
 /// Serialises file work: see [`within_locked`]. Clones are the same lock.
 pub type Lock = Arc<Mutex<()>>;
@@ -33,15 +32,12 @@ pub enum Stuck {
     /// The work panicked, or the runtime is shutting down. The source quotes the message of the panic.
     #[error("the work was cut off")]
     CutOff(#[from] JoinError),
-    /// The work exceeded its time limit.
+    /// The work exceeded its time limit, or did not start, because [`RUNNING_LIMIT`] calls have not ended.
     #[error("the file system does not respond; {running} call(s) are waiting for it")]
     NoAnswer {
         /// The file work of this process that has not ended.
         running: usize,
     },
-    /// The work did not start, because [`RUNNING_LIMIT`] calls have not ended.
-    #[error("the file system does not respond; {RUNNING_LIMIT} earlier calls are waiting for it")]
-    Full,
     /// Earlier work held the lock until the time limit; this work did not start.
     #[error("an earlier change is still in progress")]
     Busy,
@@ -58,12 +54,12 @@ impl Stuck {
 /// Runs `work` and waits at most `limit` for its result.
 ///
 /// # Errors
-/// [`Stuck::CutOff`], [`Stuck::NoAnswer`] and [`Stuck::Full`].
+/// [`Stuck::CutOff`] and [`Stuck::NoAnswer`].
 pub async fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stuck> {
-    until(Instant::now() + limit, work).await
+    until(&PERMITS, Instant::now() + limit, work).await
 }
 
 /// Runs `work` when no other work holds `lock`, and waits at most `limit` for the lock and the result.
@@ -82,39 +78,25 @@ pub async fn within_locked<T: Send + 'static>(
         let _until_done = guard;
         work()
     };
-    until(deadline, locked).await
+    until(&PERMITS, deadline, locked).await
 }
 
 async fn until<T: Send + 'static>(
+    permits: &'static Semaphore,
     deadline: Instant,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stuck> {
-    let running = Running::start(&RUNNING, RUNNING_LIMIT).ok_or(Stuck::Full)?;
+    let no_answer = || {
+        let running = RUNNING_LIMIT.saturating_sub(permits.available_permits());
+        Stuck::NoAnswer { running }
+    };
+    let permit = permits.try_acquire().map_err(|_none_left| no_answer())?;
     let counted = move || {
-        let _until_done = running;
+        let _until_done = permit;
         work()
     };
-    match timeout_at(deadline, tokio::task::spawn_blocking(counted)).await {
-        Ok(done) => Ok(done?),
-        Err(_elapsed) => Err(Stuck::NoAnswer { running: RUNNING.load(Ordering::Relaxed) }),
-    }
-}
-
-/// Counts work until it ends, whether it ran, panicked or was never started.
-struct Running(&'static AtomicUsize);
-
-impl Running {
-    /// Returns `None` if `limit` calls are running.
-    fn start(count: &'static AtomicUsize, limit: usize) -> Option<Self> {
-        let more = |running| (running < limit).then_some(running + 1);
-        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(count))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    let done = timeout_at(deadline, tokio::task::spawn_blocking(counted)).await;
+    Ok(done.map_err(|_elapsed| no_answer())??)
 }
 
 /// Runs the `work` of a port within [`FILE_LIMIT`]; `attempt` is a verb phrase that follows "failed to".
@@ -180,14 +162,18 @@ mod tests {
         );
     }
 
-    #[test]
-    fn work_beyond_the_limit_is_refused_until_earlier_work_ends() {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let running: Vec<_> = (0..2).map_while(|_| Running::start(&COUNT, 2)).collect();
-        assert_eq!((running.len(), Running::start(&COUNT, 2).is_none()), (2, true));
-        drop(running);
-        assert!(Running::start(&COUNT, 2).is_some());
-        assert_eq!(COUNT.load(Ordering::Relaxed), 0);
+    #[tokio::test]
+    async fn work_beyond_the_limit_is_refused_until_earlier_work_ends() {
+        static PERMITS: Semaphore = Semaphore::const_new(1);
+        let (release, held) = mpsc::channel::<()>();
+        let hung = until(&PERMITS, Instant::now() + SHORT, move || held.recv().unwrap_or(())).await;
+        let refused = until(&PERMITS, Instant::now() + FILE_LIMIT, || ()).await;
+        for result in [hung, refused] {
+            assert!(matches!(result, Err(Stuck::NoAnswer { .. })), "{result:?}");
+        }
+        drop(release);
+        drop(PERMITS.acquire().await);
+        until(&PERMITS, Instant::now() + FILE_LIMIT, || ()).await.unwrap();
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! File errors as port errors: the one mapping of [`DirError`] to [`PortErrorKind`].
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 
 use companion_core::ports::{PortError, PortErrorKind};
 use durable_dir::DirError;
@@ -12,25 +13,26 @@ use durable_dir::DirError;
 ///
 /// | error | kind | because |
 /// |---|---|---|
-/// | `Denied`, `Untrusted` | `Denied` | the operator must change an owner or a mode, and nothing unmanaged is in the way |
-/// | `ReadOnly` | `Unavailable` | the operator must mount a writable file system |
-/// | `NotARegularFile`, `NotADirectory` | `Conflict` | somebody else's object is in the way |
+/// | `Untrusted`, no permission | `Denied` | the operator must change an owner or a mode, and nothing unmanaged is in the way |
+/// | a read-only file system | `Unavailable` | the operator must mount a writable one |
+/// | `NotARegularFile`, a file for a directory | `Conflict` | somebody else's object is in the way |
 /// | `TooLarge`, `InvalidName` | `Invalid` | the same input fails again |
-/// | `NotFound`, `Full`, `Io` | `Transient` | a retry may succeed: a directory was removed meanwhile, the disk was full, a device failed once |
+/// | any other of the system | `Transient` | a retry may succeed: a directory was removed meanwhile, the disk was full, a device failed once |
 ///
 /// A caller that knows more uses another kind: a missing *input* is `NotFound`, and an oversized object at the name
 /// of an *output* is `Conflict`.
 pub fn kind_of(error: &DirError) -> PortErrorKind {
     match error {
-        DirError::Denied { .. } | DirError::Untrusted { .. } => PortErrorKind::Denied,
-        DirError::ReadOnly { .. } => PortErrorKind::Unavailable,
-        DirError::NotARegularFile { .. } | DirError::NotADirectory { .. } => {
-            PortErrorKind::Conflict
-        }
+        DirError::Untrusted { .. } => PortErrorKind::Denied,
+        DirError::NotARegularFile { .. } => PortErrorKind::Conflict,
         DirError::TooLarge { .. } | DirError::InvalidName { .. } => PortErrorKind::Invalid,
-        DirError::NotFound { .. } | DirError::Full { .. } | DirError::Io { .. } => {
-            PortErrorKind::Transient
-        }
+        DirError::System { source, .. } => match source.kind() {
+            ErrorKind::PermissionDenied => PortErrorKind::Denied,
+            ErrorKind::ReadOnlyFilesystem => PortErrorKind::Unavailable,
+            ErrorKind::NotADirectory => PortErrorKind::Conflict,
+            ErrorKind::InvalidFilename => PortErrorKind::Invalid,
+            _ => PortErrorKind::Transient,
+        },
     }
 }
 
@@ -41,30 +43,31 @@ pub fn failed_to(attempt: impl Display + Copy) -> impl Fn(DirError) -> PortError
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::path::PathBuf;
-
     use durable_dir::FileKind;
+    use rustix::io::Errno;
 
     use super::*;
 
     #[test]
     fn each_file_error_has_the_kind_of_what_the_caller_can_do() {
         use PortErrorKind::{Conflict, Denied, Invalid, Transient, Unavailable};
-        let (path, attempted) = (PathBuf::from("/units/web"), "write");
-        let source = || io::Error::from(io::ErrorKind::Other);
+        let path = || "/units/web".into();
+        let system = |errno: Errno| DirError::system("write", "/units/web", errno);
         let why = "it belongs to user 1001".to_owned();
         for (error, kind) in [
-            (DirError::Denied { attempted, path: path.clone(), source: source() }, Denied),
-            (DirError::Untrusted { path: path.clone(), why }, Denied),
-            (DirError::ReadOnly { attempted, path: path.clone(), source: source() }, Unavailable),
-            (DirError::NotARegularFile { path: path.clone(), kind: FileKind::Fifo }, Conflict),
-            (DirError::NotADirectory { path: path.clone() }, Conflict),
-            (DirError::TooLarge { path: path.clone(), limit: 1, unit: "bytes" }, Invalid),
-            (DirError::InvalidName { path: path.clone(), why: "it is too long" }, Invalid),
-            (DirError::NotFound { path: path.clone(), source: source() }, Transient),
-            (DirError::Full { attempted, path: path.clone(), source: source() }, Transient),
-            (DirError::Io { attempted, path: path.clone(), source: source() }, Transient),
+            (DirError::Untrusted { path: path(), why }, Denied),
+            (DirError::NotARegularFile { path: path(), kind: FileKind::Fifo }, Conflict),
+            (DirError::TooLarge { path: path(), limit: 1, unit: "bytes" }, Invalid),
+            (DirError::InvalidName { path: path(), why: "it is empty" }, Invalid),
+            (system(Errno::ACCESS), Denied),
+            (system(Errno::PERM), Denied),
+            (system(Errno::ROFS), Unavailable),
+            (system(Errno::NOTDIR), Conflict),
+            (system(Errno::NAMETOOLONG), Invalid),
+            (system(Errno::NOENT), Transient),
+            (system(Errno::NOSPC), Transient),
+            (system(Errno::DQUOT), Transient),
+            (system(Errno::IO), Transient),
         ] {
             assert_eq!(kind_of(&error), kind, "{error}");
             let text = error.to_string();

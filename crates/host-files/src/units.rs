@@ -29,10 +29,11 @@ use durable_dir::Dir;
 
 use crate::blocking::{self, Lock, Stuck};
 use crate::watch::{Changes, Place, Watch};
-use directory::{UnitDir, file_name, name_of};
+use directory::{file_name, name_of};
 pub use edited::{EDITED_COPIES, edited_copies};
 pub use found::Found;
 use places::Places;
+use seen::Seen;
 pub use text::RenderedUnit;
 
 mod directory;
@@ -120,10 +121,16 @@ impl Accepted {
     }
 }
 
-/// The unit files of one directory.
+/// The unit files of one directory; clones share its locks and what was read.
 #[derive(Debug, Clone)]
 pub struct UnitFiles<F> {
-    files: UnitDir<F>,
+    path: PathBuf,
+    /// The mode of created directories.
+    mode: u32,
+    /// The directory of the copies of edited files; without, they are lost.
+    edited: Option<PathBuf>,
+    form: F,
+    seen: Arc<Seen>,
     changing: Lock,
     listing: Lock,
     watch: Arc<Watch>,
@@ -134,10 +141,12 @@ impl<F: UnitForm> UnitFiles<F> {
     /// Creates a store in the directory at `path`, which must be absolute; the first write creates it with mode 0700.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, form: F) -> Self {
-        let path = path.into();
-        let files = UnitDir { path, mode: 0o700, edited: None, form, seen: Arc::default() };
         Self {
-            files,
+            path: path.into(),
+            mode: 0o700,
+            edited: None,
+            form,
+            seen: Arc::default(),
             changing: Lock::default(),
             listing: Lock::default(),
             watch: Arc::default(),
@@ -148,7 +157,7 @@ impl<F: UnitForm> UnitFiles<F> {
     /// Creates directories with `mode`.
     #[must_use]
     pub fn with_directory_mode(mut self, mode: u32) -> Self {
-        self.files.mode = mode;
+        self.mode = mode;
         self
     }
 
@@ -156,39 +165,31 @@ impl<F: UnitForm> UnitFiles<F> {
     /// [`EDITED_COPIES`] of each. A write fails if its copy cannot be kept.
     #[must_use]
     pub fn with_edited_copies(mut self, path: impl Into<PathBuf>) -> Self {
-        self.files.edited = Some(path.into());
+        self.edited = Some(path.into());
         self
     }
 
     /// Returns the directory's path.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.files.path
+        &self.path
     }
 
     /// Returns the form of the units.
     #[must_use]
     pub fn form(&self) -> &F {
-        &self.files.form
+        &self.form
     }
 
     /// Returns the form of the units, to configure it; clones made before keep theirs.
     pub fn form_mut(&mut self) -> &mut F {
-        &mut self.files.form
-    }
-
-    /// Opens the directory; `None` if it does not exist. Blocks on files.
-    ///
-    /// # Errors
-    /// As [`kind_of`](crate::errors::kind_of).
-    pub fn open(&self) -> PortResult<Option<Dir>> {
-        self.files.open()
+        &mut self.form
     }
 
     /// Returns the path of each unit without symbolic links, whether it exists or not. Blocks on files.
     #[must_use]
     pub fn locations(&self, names: &BTreeSet<CompanionName>) -> BTreeMap<CompanionName, String> {
-        let directory = self.files.resolved();
+        let directory = self.resolved();
         let location = |name: &CompanionName| directory.join(file_name::<F>(name));
         let shown = |name| location(name).to_string_lossy().into_owned();
         names.iter().map(|name| (name.clone(), shown(name))).collect()
@@ -201,13 +202,13 @@ impl<F: UnitForm> UnitFiles<F> {
     /// # Errors
     /// As [`kind_of`](crate::errors::kind_of).
     pub async fn sweep(&self) -> PortResult<usize> {
-        self.change("clean up the unit directory", UnitDir::sweep).await
+        self.change("clean up the unit directory", Self::sweep_now).await
     }
 
     /// Returns the directories that the host reads. One that does not respond, such as that of a network file system, makes
     /// no companion unknown: until it responds, only the store's own directory counts.
     async fn list_places(&self) -> Option<Places> {
-        let files = self.files.clone();
+        let files = self.clone();
         let listed =
             blocking::within_locked(PLACES_LIMIT, &self.listing, move || files.places()).await;
         let warn = |stuck: &Stuck| tracing::warn!("the search path of units was not read: {stuck}");
@@ -222,14 +223,12 @@ impl<F: UnitForm> UnitFiles<F> {
     async fn change<T: Send + 'static>(
         &self,
         attempt: &str,
-        work: impl FnOnce(&UnitDir<F>) -> PortResult<T> + Send + 'static,
+        work: impl FnOnce(&Self) -> PortResult<T> + Send + 'static,
     ) -> PortResult<T> {
-        let files = self.files.clone();
+        let files = self.clone();
         blocking::run_locked(attempt, &self.changing, move || work(&files)).await
     }
-}
 
-impl<F: UnitForm> UnitDir<F> {
     fn rendered(&self, unit: &UnitSpec) -> PortResult<RenderedUnit> {
         Ok(RenderedUnit::new(&self.form.text(unit)?, &unit.revision))
     }
@@ -274,7 +273,7 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
         &self,
         names: &BTreeMap<CompanionName, Option<UnitSpec>>,
     ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
-        let (files, asked) = (self.files.clone(), Arc::new(names.clone()));
+        let (files, asked) = (self.clone(), Arc::new(names.clone()));
         let listed = self.list_places().await;
         let read = blocking::run("read the unit directory", move || {
             let (dir, places) = (files.open()?, listed.unwrap_or_else(|| files.own_place()));
@@ -293,7 +292,7 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
     }
 
     async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
-        let files = self.files.clone();
+        let files = self.clone();
         blocking::run("list the unit directory", move || files.labelled()).await
     }
 
@@ -303,44 +302,44 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
             let text = format!("the unit of `{name}` is invalid");
             PortError::new(PortErrorKind::Invalid, text).with_source(error)
         })?;
-        let text: Arc<str> = self.files.rendered(unit)?.text.into();
+        let text: Arc<str> = self.rendered(unit)?.text.into();
         let unit = (name.clone(), Arc::clone(&text));
         let was_accepted = self.accepted().take(&unit);
         // Skip the validator if nothing changes; checked again right before the file is replaced. Waits for the lock: a
         // removal whose caller was cancelled may still be in progress.
         let (of, wanted) = (name.clone(), text);
-        let is_written = move |files: &UnitDir<F>| files.is_written(&of, &wanted);
+        let is_written = move |files: &Self| files.is_written(&of, &wanted);
         if self.change("read the unit directory", is_written).await? {
             return Ok(());
         }
         if !was_accepted {
-            self.files.form.validate(slice::from_ref(&unit)).await?;
+            self.form.validate(slice::from_ref(&unit)).await?;
         }
-        self.change("write the unit", move |files| files.write(&unit.0, &unit.1)).await
+        self.change("write the unit", move |files| files.write_now(&unit.0, &unit.1)).await
     }
 
     async fn prepare(&self, units: &[UnitSpec]) {
         *self.accepted() = Accepted::default();
         let valid = units.iter().filter(|unit| unit.container.validate().is_ok());
         let rendered = valid.filter_map(|unit| {
-            let text = self.files.rendered(unit).ok()?.text;
+            let text = self.rendered(unit).ok()?.text;
             Some((unit.name.clone(), text.into()))
         });
         let rendered: Vec<_> = rendered.collect();
         let at = Some(Instant::now());
         // If one is rejected, each write validates its own unit and reports the reason.
-        if self.files.form.validate(&rendered).await.is_ok() {
+        if self.form.validate(&rendered).await.is_ok() {
             *self.accepted() = Accepted { units: rendered, at };
         }
     }
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let name = name.clone();
-        self.change("remove the unit", move |files| files.remove(&name)).await
+        self.change("remove the unit", move |files| files.remove_now(&name)).await
     }
 
     async fn changed(&self) -> Hint {
-        let units = Place::with_extension(&self.files.path, F::EXTENSION);
+        let units = Place::with_extension(&self.path, F::EXTENSION);
         let names: Option<BTreeSet<_>> = match self.watch.changed(vec![units]).await {
             Changes::Files(files) => {
                 let name = |file: &PathBuf| name_of::<F>(file.file_name()?.to_str()?);

@@ -8,7 +8,7 @@
 //! behind a link in the middle of a path or on the server of a network file system. The caller observes everything
 //! regularly in any case.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, OsStr, OsString};
 use std::future::pending;
 use std::mem::MaybeUninit;
@@ -18,12 +18,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use std::{fmt, io, mem};
+use std::{io, mem};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
-use tokio::sync::Notify;
+use tokio::io::unix::AsyncFd;
 use tracing::{debug, warn};
 
 use crate::blocking;
@@ -34,11 +33,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Above this number, changed files are reported as [`Changes::Any`].
 const CHANGES_LIMIT: usize = 256;
 
-/// The stack of the thread in bytes; it reads a few events at a time.
-const STACK: usize = 64 * 1024;
-
 /// The names in a directory whose changes matter.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     directory: PathBuf,
     names: Names,
@@ -46,7 +42,7 @@ pub struct Place {
     by_kernel: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Names {
     One(OsString),
     StartingWith(OsString),
@@ -128,8 +124,8 @@ impl Changes {
     }
 }
 
-/// Watches files, in a thread of its own that ends with this value.
-#[derive(Default)]
+/// Watches files. Its calls need a Tokio runtime with I/O.
+#[derive(Debug, Default)]
 pub struct Watch {
     queue: Mutex<Option<Arc<Queue>>>,
     /// A directory that does not respond costs one thread.
@@ -137,52 +133,32 @@ pub struct Watch {
     warned: AtomicBool,
 }
 
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watch")
-    }
-}
-
 /// The kernel's queue of events.
+#[derive(Debug)]
 struct Queue {
-    events: OwnedFd,
-    /// Ends the thread.
-    stop: OwnedFd,
-    watched: Mutex<Watched>,
-    /// What no call has reported yet.
-    changes: Mutex<Changes>,
-    changed: Notify,
-    /// Whether the thread has ended, after an error of the kernel.
-    has_ended: AtomicBool,
+    events: AsyncFd<OwnedFd>,
+    seen: Mutex<Seen>,
 }
 
 /// The places by the kernel's descriptor of their directory.
-type Places = BTreeMap<i32, Vec<Place>>;
+type Places = BTreeMap<i32, BTreeSet<Place>>;
 
-/// The places of the last call. Those of the call before it stay until the next one, because events of a directory that
-/// was replaced may still be in the queue.
-#[derive(Default)]
-struct Watched {
-    current: Places,
-    former: Places,
-}
-
-impl Watched {
-    fn at(&self, descriptor: i32) -> Option<impl Iterator<Item = &Place>> {
-        let (current, former) = (self.current.get(&descriptor), self.former.get(&descriptor));
-        (current.is_some() || former.is_some()).then(|| current.into_iter().chain(former).flatten())
-    }
+#[derive(Debug, Default)]
+struct Seen {
+    /// The places of the last call.
+    places: Places,
+    /// What no call has reported yet.
+    changes: Changes,
 }
 
 impl Watch {
     /// Waits until one of `places` changed since the last call, or is watched for the first time, and returns which.
     pub async fn changed(&self, places: Vec<Place>) -> Changes {
-        match self.queue_of(places).await {
-            Ok(queue) => {
-                queue.changed.notified().await;
-                mem::take(&mut *lock(&queue.changes))
-            }
+        match self.wait(places).await {
+            Ok(changes) => changes,
             Err(error) => {
+                // The next call opens another queue.
+                *lock(&self.queue) = None;
                 // Once: a file system that hangs fails each call.
                 if !self.warned.swap(true, Ordering::Relaxed) {
                     warn!("failed to watch files; a change may wait for the resync: {error}");
@@ -192,94 +168,82 @@ impl Watch {
         }
     }
 
-    /// Returns the queue, in which `places` are watched.
-    async fn queue_of(&self, places: Vec<Place>) -> io::Result<Arc<Queue>> {
+    async fn wait(&self, places: Vec<Place>) -> io::Result<Changes> {
         let queue = {
             let mut queue = lock(&self.queue);
             match &*queue {
-                Some(queue) if !queue.has_ended.load(Ordering::Relaxed) => Arc::clone(queue),
-                Some(_) | None => Arc::clone(queue.insert(Queue::open()?)),
+                Some(queue) => Arc::clone(queue),
+                None => Arc::clone(queue.insert(Arc::new(Queue::open()?))),
             }
         };
-        let (own, lock) = (Arc::clone(&queue), self.adding.clone());
-        let added = blocking::within_locked(LIMIT, &lock, move || own.watch(places));
+        let own = Arc::clone(&queue);
+        let added = blocking::within_locked(LIMIT, &self.adding, move || own.watch(places));
         added.await.map_err(io::Error::other)?;
-        Ok(queue)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if let Some(queue) = lock(&self.queue).take() {
-            // A thread that cannot be woken ends with the process.
-            let _ = rustix::io::write(&queue.stop, &1_u64.to_ne_bytes());
+        loop {
+            let changes = queue.read()?;
+            if changes != Changes::default() {
+                return Ok(changes);
+            }
+            queue.events.readable().await?.clear_ready();
         }
     }
 }
 
 impl Queue {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            events: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?,
-            stop: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-            watched: Mutex::default(),
-            changes: Mutex::default(),
-            changed: Notify::new(),
-            has_ended: AtomicBool::new(false),
-        })
+    #[expect(
+        deprecated,
+        reason = "its replacement is unsafe; an `OwnedFd` stays open as long as it"
+    )]
+    fn open() -> io::Result<Self> {
+        let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        Ok(Self { events: AsyncFd::new(events)?, seen: Mutex::default() })
     }
 
-    /// Starts the thread.
-    fn open() -> io::Result<Arc<Self>> {
-        let queue = Arc::new(Self::new()?);
-        let own = Arc::clone(&queue);
-        let thread = std::thread::Builder::new().name("watch".to_owned()).stack_size(STACK);
-        thread.spawn(move || {
-            if let Err(error) = own.follow() {
-                warn!("inotify failed; a change may wait for the resync: {error}");
-                own.has_ended.store(true, Ordering::Relaxed);
-            }
-        })?;
-        Ok(queue)
-    }
-
-    /// Reports relevant events until the watch is dropped.
-    fn follow(&self) -> io::Result<()> {
-        loop {
-            let mut ready =
-                [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
-            match poll(&mut ready, None) {
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-                Ok(_) if !ready[1].revents().is_empty() => return Ok(()),
-                Ok(_) => {}
-            }
-            self.read()?;
+    /// Watches exactly `places`. One that was not watched before in this directory counts as changed, because its changes
+    /// were not seen.
+    fn watch(&self, places: Vec<Place>) {
+        let added = added(self.events.get_ref(), places);
+        let Seen { places, changes } = &mut *lock(&self.seen);
+        for (descriptor, added) in &added {
+            let known = places.get(descriptor);
+            let new = added.iter().filter(|place| known.is_none_or(|known| !known.contains(place)));
+            new.for_each(|place| changes.add(place.only_file()));
+        }
+        let former = mem::replace(places, added);
+        for descriptor in former.keys().filter(|descriptor| !places.contains_key(descriptor)) {
+            // The kernel has removed the watch of a removed directory already.
+            let _ = inotify::remove_watch(self.events.get_ref(), *descriptor);
         }
     }
 
-    /// Reads all pending events and reports the relevant ones.
-    fn read(&self) -> io::Result<()> {
-        read(&self.events, &lock(&self.watched), |changed| self.report(changed))
-    }
-
-    fn report(&self, changed: Option<PathBuf>) {
-        lock(&self.changes).add(changed);
-        self.changed.notify_one();
-    }
-
-    /// Watches exactly `places`. One that was not watched before counts as changed, because its changes were not seen.
-    fn watch(&self, places: Vec<Place>) {
-        let added = added(&self.events, places);
-        let watched = &mut *lock(&self.watched);
-        let known: HashSet<&Place> = watched.current.values().flatten().collect();
-        let new = added.values().flatten().filter(|place| !known.contains(place));
-        new.for_each(|place| self.report(place.only_file()));
-        let last = mem::replace(&mut watched.current, added);
-        let former = mem::replace(&mut watched.former, last);
-        for descriptor in former.keys().filter(|descriptor| watched.at(**descriptor).is_none()) {
-            // The kernel has removed the watch of a removed directory already.
-            let _ = inotify::remove_watch(&self.events, *descriptor);
+    /// Reads all pending events, and returns what no call has reported yet.
+    fn read(&self) -> io::Result<Changes> {
+        let Seen { places, changes } = &mut *lock(&self.seen);
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(self.events.get_ref(), &mut buffer);
+        loop {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(Errno::AGAIN) => return Ok(mem::take(changes)),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            match (places.get(&event.wd()), event.file_name().map(CStr::to_bytes)) {
+                (None, _) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
+                    changes.add(None)
+                }
+                // The event belongs to a former watch.
+                (None, _) => {}
+                // The directory itself: a change of its mode may open or close it.
+                (Some(places), None) => {
+                    places.iter().for_each(|place| changes.add(place.only_file()));
+                }
+                (Some(places), Some(name)) => {
+                    if let Some(place) = places.iter().find(|place| place.holds(name)) {
+                        changes.add(Some(place.directory.join(OsStr::from_bytes(name))));
+                    }
+                }
+            }
         }
     }
 }
@@ -308,7 +272,7 @@ fn added(events: &OwnedFd, places: Vec<Place>) -> Places {
         while let Some(it) = place {
             match inotify::add_watch(events, &it.directory, what) {
                 Ok(descriptor) => {
-                    watched.entry(descriptor).or_default().push(it);
+                    watched.entry(descriptor).or_default().insert(it);
                     break;
                 }
                 Err(Errno::NOENT | Errno::NOTDIR) => place = Place::file(&it.directory),
@@ -320,32 +284,6 @@ fn added(events: &OwnedFd, places: Vec<Place>) -> Places {
         }
     }
     watched
-}
-
-/// Reads all pending events and reports the relevant ones.
-fn read(events: &OwnedFd, watched: &Watched, report: impl Fn(Option<PathBuf>)) -> io::Result<()> {
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    let mut reader = inotify::Reader::new(events, &mut buffer);
-    loop {
-        let event = match reader.next() {
-            Ok(event) => event,
-            Err(Errno::AGAIN) => return Ok(()),
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        match (watched.at(event.wd()), event.file_name().map(CStr::to_bytes)) {
-            (None, _) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => report(None),
-            // The event belongs to a former watch.
-            (None, _) => {}
-            // The directory itself: a change of its mode may open or close it.
-            (Some(places), None) => places.for_each(|place| report(place.only_file())),
-            (Some(mut places), Some(name)) => {
-                if let Some(place) = places.find(|place| place.holds(name)) {
-                    report(Some(place.directory.join(OsStr::from_bytes(name))));
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ impl ImageRecords {
         let records = all(&dir)?.into_iter().filter(|record| record.archive.is_some());
         let archived: BTreeSet<_> = records.map(|record| archives::file(&record.source)).collect();
         for name in names(&dir, ".tar")?.iter().filter(|name| !archived.contains(*name)) {
-            count += usize::from(dir.remove_link(name)?);
+            count += usize::from(dir.remove(name)?);
         }
         Ok(count)
     }
@@ -160,7 +160,7 @@ impl ImageRecords {
                 return Ok(());
             }
             write(&dir, &record)?;
-            dir.remove_link(&archives::file(source)).map(drop)
+            dir.remove(&archives::file(source)).map(drop)
         };
         self.change(write).await
     }
@@ -211,11 +211,8 @@ fn parsed(dir: &Dir, name: &str) -> DirResult<Option<Record>> {
 
 fn write(dir: &Dir, record: &Record) -> DirResult<()> {
     let name = file(&record.source);
-    let bytes = serde_json::to_vec_pretty(record).map_err(|error| DirError::Io {
-        attempted: "write",
-        path: dir.path().join(&name),
-        source: error.into(),
-    })?;
+    let bytes = serde_json::to_vec_pretty(record)
+        .map_err(|error| DirError::system("write", dir.path().join(&name), error))?;
     remove_if_link(dir, &name)?;
     dir.write(&name, &bytes, 0o600)
 }
@@ -223,7 +220,7 @@ fn write(dir: &Dir, record: &Record) -> DirResult<()> {
 /// Removes `name` if it is a link, because a write replaces only regular files.
 fn remove_if_link(dir: &Dir, name: &str) -> DirResult<()> {
     match dir.status(name)? {
-        Some(status) if status.kind == FileKind::Symlink => dir.remove_link(name).map(drop),
+        Some(status) if status.kind == FileKind::Symlink => dir.remove(name).map(drop),
         Some(_) | None => Ok(()),
     }
 }
@@ -232,7 +229,7 @@ fn remove_if_link(dir: &Dir, name: &str) -> DirResult<()> {
 fn names(dir: &Dir, end: &str) -> DirResult<Vec<String>> {
     let entries = dir.entries(FILE_LIMIT)?;
     let is_ours = |name: &&str| !name.starts_with('.') && name.ends_with(end);
-    let names = entries.iter().filter_map(|entry| entry.name_str());
+    let names = entries.iter().filter_map(|name| name.to_str());
     Ok(names.filter(is_ours).map(str::to_owned).collect())
 }
 

@@ -66,7 +66,7 @@ fn debug_output_of_secret_types_is_redacted() {
         let rendered = Rendered::new(held.clone().into_bytes());
         Ok::<_, adapter_hooks::HookError>(rendered)
     };
-    hooks.register(name, hook).unwrap();
+    hooks.register(name, std::sync::Arc::new(hook)).unwrap();
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("secret");
     std::fs::write(&file, secret).unwrap();

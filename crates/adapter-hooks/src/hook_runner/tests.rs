@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use companion_core::model::hook::{ConfigFile, Link, StaleCause};
+use companion_core::model::hook::{ConfigFile, Link, StaleCause, TemplateValue};
 use companion_core::ports::{PortError, PortErrorKind};
 use tempfile::TempDir;
 

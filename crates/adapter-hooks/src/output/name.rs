@@ -16,13 +16,13 @@ impl<'a> OutputName<'a> {
     /// Rejects a name that is too long, or that another output could derive.
     pub(crate) fn new(name: &'a str) -> Result<Self, HookError> {
         let why = if name.len() > MAX {
-            format!("must have a name of at most {MAX} bytes")
+            format!("a name of more than {MAX} bytes")
         } else if is_reserved(name) {
-            "must not have the name of a rendered file, a stamp or a temporary file".to_owned()
+            "the name of a rendered file, a stamp or a temporary file".to_owned()
         } else {
             return Ok(Self(name));
         };
-        Err(HookError::specification("output", why))
+        Err(HookError::invalid(format!("`output` of the hook must not have {why}")))
     }
 
     pub(crate) fn as_str(self) -> &'a str {

@@ -10,11 +10,15 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 use zeroize::Zeroizing;
 
-use super::Refusal;
+use super::{NOT_A_TEXT, Refusal};
 
 /// Maximum size of a quoted value in bytes: nginx reads its file through a buffer of 4096 bytes and rejects a longer
 /// word.
 pub(super) const VALUE_LIMIT: usize = 4000;
+
+const TOO_LONG: Refusal = Refusal("is longer than 4000 bytes");
+const CONTROL_CHARACTER: Refusal =
+    Refusal("contains a control character, which nginx cannot escape");
 
 /// Delimits a quoted value until its position is checked. Neither a template nor a value may contain these characters.
 pub(super) const OPEN: char = '\u{1}';
@@ -55,18 +59,18 @@ pub(super) fn quote(value: &Value) -> Result<Value, Refusal> {
             number = value.to_string();
             &number
         }
-        _ => return Err(Refusal::NotAText),
+        _ => return Err(NOT_A_TEXT),
     };
     if text.len() > VALUE_LIMIT {
-        return Err(Refusal::TooLong);
+        return Err(TOO_LONG);
     }
     // Reserve the worst case: a growing buffer would leave parts of a secret in memory.
     let mut quoted = Zeroizing::new(String::with_capacity(text.len() * 2 + 2));
     quoted.push('"');
     for character in text.chars() {
         match character {
-            '$' => return Err(Refusal::Dollar),
-            control if control.is_control() => return Err(Refusal::ControlCharacter),
+            '$' => return Err(Refusal("contains a `$`, which nginx cannot escape")),
+            control if control.is_control() => return Err(CONTROL_CHARACTER),
             '"' | '\\' => {
                 quoted.push('\\');
                 quoted.push(character);
@@ -76,7 +80,7 @@ pub(super) fn quote(value: &Value) -> Result<Value, Refusal> {
     }
     quoted.push('"');
     if quoted.len() > VALUE_LIMIT {
-        return Err(Refusal::TooLong);
+        return Err(TOO_LONG);
     }
     Ok(Value::from_object(Quoted(quoted)))
 }

@@ -5,7 +5,6 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use companion_core::ports::PortResult;
-use durable_dir::FileKind;
 use host_files::errors::failed_to;
 use host_files::units::UnitFiles;
 
@@ -24,22 +23,16 @@ pub(super) fn endless(files: &UnitFiles<QuadletForm>) -> PortResult<Vec<PathBuf>
         return Ok(Vec::new());
     };
     let entries = dir.entries(ENTRY_LIMIT).map_err(failed_to("list the unit directory"))?;
-    let units = entries.into_iter().filter(|entry| {
-        let extension = Path::new(&entry.name).extension().and_then(OsStr::to_str);
+    let units = entries.iter().filter(|name| {
+        let extension = Path::new(name).extension().and_then(OsStr::to_str);
         extension.is_some_and(|extension| QUADLET_EXTENSIONS.contains(&extension))
     });
-    let endless = units.filter_map(|entry| {
-        let path = files.path().join(&entry.name);
-        // Links are followed; a dangling link does not block.
-        let is_endless = match entry.kind {
-            FileKind::Fifo | FileKind::Device => true,
-            FileKind::Symlink => path.metadata().is_ok_and(|data| {
-                let kind = data.file_type();
-                kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
-            }),
-            FileKind::Regular | FileKind::Directory | FileKind::Socket | FileKind::Unknown => false,
-        };
-        is_endless.then_some(path)
+    // Links are followed; a dangling link does not block.
+    let endless = units.map(|name| files.path().join(name)).filter(|path| {
+        path.metadata().is_ok_and(|data| {
+            let kind = data.file_type();
+            kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
+        })
     });
     Ok(endless.collect())
 }

@@ -57,10 +57,10 @@ fn deleted(path: &Path) -> DirResult<Vec<PathBuf>> {
         }
     }
     for name in FILES {
-        dir.remove_link(name)?;
+        dir.remove(name)?;
     }
     let left = dir.entries(ENTRY_LIMIT)?;
-    let left: Vec<_> = left.iter().filter_map(|entry| entry.name_str()).collect();
+    let left: Vec<_> = left.iter().filter_map(|name| name.to_str()).collect();
     if left.is_empty()
         && let (Some(parent), Some(name)) =
             (path.parent(), path.file_name().and_then(|it| it.to_str()))
@@ -72,11 +72,11 @@ fn deleted(path: &Path) -> DirResult<Vec<PathBuf>> {
 
 /// Removes the files and links of a directory.
 fn empty(dir: &Dir) -> DirResult<()> {
-    for entry in dir.entries(ENTRY_LIMIT)? {
-        let Some(name) = entry.name_str() else { continue };
+    let entries = dir.entries(ENTRY_LIMIT)?;
+    for name in entries.iter().filter_map(|name| name.to_str()) {
         let kind = dir.status(name)?.map(|status| status.kind);
         if kind.is_some_and(FileKind::is_file_or_link) {
-            dir.remove_link(name)?;
+            dir.remove(name)?;
         }
     }
     Ok(())

@@ -73,8 +73,7 @@ async fn lock_is_free_again_after_an_intent_that_failed() {
     std::fs::write(dir.path().join("state/desired.json"), b"half a rec").unwrap();
     assert!(store.update(|_, _| (false, ())).await.is_err());
     let state = Dir::open(store.dir(), Trust::Owned).unwrap();
-    let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
-    assert!(lock.try_lock().unwrap());
+    assert!(LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap().is_some());
 }
 
 #[tokio::test]
@@ -96,8 +95,7 @@ async fn intent_of_a_cancelled_caller_holds_the_lock_until_it_is_written() {
     intent.abort();
     assert!(intent.await.unwrap_err().is_cancelled());
     let state = Dir::open(other.dir(), Trust::Owned).unwrap();
-    let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
-    assert!(!lock.try_lock().unwrap());
+    assert!(LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap().is_none());
     end.send(()).unwrap();
     let _lock = super::lock(other.dir()).await.unwrap();
     assert_eq!(other.load().await.unwrap().present().count(), 1);
@@ -124,8 +122,7 @@ async fn sweep_waits_for_an_intent_that_is_being_recorded() {
     let file = dir.path().join("state/.desired.json.abcdefgh.tmp");
     std::fs::write(&file, b"half").unwrap();
     let state = Dir::open(store.dir(), Trust::Owned).unwrap();
-    let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
-    assert!(lock.try_lock().unwrap());
+    let lock = LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap().unwrap();
     assert_eq!(store.sweep().await.unwrap_err().kind(), PortErrorKind::Transient);
     assert!(file.exists());
     drop(lock);

@@ -1,5 +1,7 @@
 //! Which paths are trusted.
 
+use std::io::ErrorKind;
+
 use super::*;
 
 fn untrusted<T>(result: Result<T, DirError>) -> String {
@@ -47,10 +49,14 @@ fn a_path_below_a_directory_that_anyone_may_write_to_is_refused() {
 #[test]
 fn the_sticky_bit_makes_a_shared_parent_passable_but_not_usable() {
     let (_held, path, _dir) = place();
-    fs::create_dir_all(path.join("tmp/mine")).unwrap();
+    fs::create_dir_all(path.join("tmp/inner")).unwrap();
     set_mode(&path.join("tmp"), 0o1777);
-    Dir::open(path.join("tmp/mine"), Trust::Owned).unwrap();
-    untrusted(Dir::open(path.join("tmp"), Trust::Owned));
+    symlink("inner/..", path.join("tmp/link")).unwrap();
+    symlink(".", path.join("tmp/here")).unwrap();
+    Dir::open(path.join("tmp/inner"), Trust::Owned).unwrap();
+    for usable in ["tmp", "tmp/link", "tmp/here"] {
+        untrusted(Dir::open(path.join(usable), Trust::Owned));
+    }
 }
 
 #[test]
@@ -63,33 +69,28 @@ fn a_loop_of_links_ends() {
 }
 
 #[test]
-fn a_link_does_not_bypass_the_check_of_the_last_directory() {
-    let (_held, path, _dir) = place();
-    fs::create_dir_all(path.join("tmp/inner")).unwrap();
-    set_mode(&path.join("tmp"), 0o1777);
-    symlink("inner/..", path.join("tmp/link")).unwrap();
-    symlink(".", path.join("tmp/here")).unwrap();
-    untrusted(Dir::open(path.join("tmp/link"), Trust::Owned));
-    untrusted(Dir::open(path.join("tmp/here"), Trust::Owned));
-}
-
-#[test]
 fn a_file_in_the_middle_of_a_path_is_named() {
     let (_held, path, _dir) = place();
     fs::write(path.join("file"), b"").unwrap();
     for below in ["file", "file/more"] {
-        let error = Dir::open(path.join(below), Trust::Owned).unwrap_err();
-        assert!(matches!(&error, DirError::NotADirectory { .. }), "{error}");
-        assert_eq!(error.path(), path.join("file"));
+        match Dir::open(path.join(below), Trust::Owned).unwrap_err() {
+            DirError::System { path: found, source, .. } => {
+                assert_eq!((found, source.kind()), (path.join("file"), ErrorKind::NotADirectory));
+            }
+            other => panic!("{other}"),
+        }
     }
+    assert_eq!(Dir::open_existing(path.join("no/such"), Trust::Owned).unwrap().map(drop), None);
 }
 
 #[test]
-fn a_missing_directory_is_not_found() {
-    let (_held, path, _dir) = place();
-    let error = Dir::open(path.join("no/such"), Trust::Owned).unwrap_err();
-    assert!(matches!(&error, DirError::NotFound { .. }), "{error}");
-    assert_eq!(error.path(), path.join("no"));
+fn a_file_that_others_may_change_is_refused_unless_any_owner_is_trusted() {
+    let (_held, path, dir) = place();
+    dir.write("file", b"x", 0o622).unwrap();
+    let file = path.join("file");
+    assert!(untrusted(crate::read_file(&file, 9, Trust::Owned)).contains("anyone may write"));
+    untrusted(crate::status_of(&file, Trust::Owned));
+    assert!(crate::read_file(&file, 9, Trust::AnyOwner).unwrap().is_some());
 }
 
 #[test]
@@ -143,14 +144,14 @@ fn writing_into_a_removed_directory_is_not_found() {
     fs::create_dir(path.join("a")).unwrap();
     let dir = Dir::open(path.join("a"), Trust::Owned).unwrap();
     fs::remove_dir(path.join("a")).unwrap();
-    let error = dir.write("file", b"x", 0o600).unwrap_err();
-    assert!(matches!(error, DirError::NotFound { .. }), "{error}");
+    assert!(is_not_found(&dir.write("file", b"x", 0o600).unwrap_err()));
+    assert!(is_not_found(&dir.link("link", "x").unwrap_err()));
 }
 
 #[test]
 fn errors_show_control_characters_escaped_and_do_not_repeat_their_cause() {
     let path = Path::new("/x\u{1b}[31m\n");
-    let error = DirError::from_system("open", path, rustix::io::Errno::NOENT);
+    let error = DirError::system("open", path, rustix::io::Errno::NOENT);
     let text = error.to_string();
     assert!(!text.chars().any(char::is_control), "{text:?}");
     let source = std::error::Error::source(&error).unwrap().to_string();

@@ -9,26 +9,13 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, FileContents, Trust};
 
 use super::found::{Found, UNIT_MODE, is_written};
-use super::seen::Seen;
-use super::{UnitForm, edited};
+use super::{UnitFiles, UnitForm, edited};
 use crate::errors::failed_to;
 
 /// Larger than any unit: systemd loads single lines of at most 1 MiB.
 const SIZE_LIMIT: usize = 1024 * 1024;
 /// Far more than the units of any host.
 const ENTRY_LIMIT: usize = 10_000;
-
-/// A unit directory and the form of its units.
-#[derive(Debug, Clone)]
-pub(super) struct UnitDir<F> {
-    pub(super) path: PathBuf,
-    /// The mode of created directories.
-    pub(super) mode: u32,
-    /// The directory of the copies of edited files; without, they are lost.
-    pub(super) edited: Option<PathBuf>,
-    pub(super) form: F,
-    pub(super) seen: Arc<Seen>,
-}
 
 /// Returns the file name of `name`.
 pub(super) fn file_name<F: UnitForm>(name: &CompanionName) -> String {
@@ -41,19 +28,18 @@ pub(super) fn name_of<F: UnitForm>(file_name: &str) -> Option<CompanionName> {
     CompanionName::new(stem).ok()
 }
 
-impl<F: UnitForm> UnitDir<F> {
+impl<F: UnitForm> UnitFiles<F> {
     /// Returns the path without symbolic links; unchanged if it does not exist.
     pub(super) fn resolved(&self) -> PathBuf {
         self.path.canonicalize().unwrap_or_else(|_| self.path.clone())
     }
 
-    /// Opens the directory; `None` if it does not exist.
-    pub(super) fn open(&self) -> PortResult<Option<Dir>> {
-        match Dir::open(&self.path, Trust::Owned) {
-            Ok(dir) => Ok(Some(dir)),
-            Err(DirError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed_to("open the unit directory")(error)),
-        }
+    /// Opens the directory; `None` if it does not exist. Blocks on files.
+    ///
+    /// # Errors
+    /// As [`kind_of`](crate::errors::kind_of).
+    pub fn open(&self) -> PortResult<Option<Dir>> {
+        Dir::open_existing(&self.path, Trust::Owned).map_err(failed_to("open the unit directory"))
     }
 
     /// Returns what is at `name`, which is read only if it changed.
@@ -103,7 +89,7 @@ impl<F: UnitForm> UnitDir<F> {
             return Ok(BTreeSet::new());
         };
         let entries = dir.entries(ENTRY_LIMIT).map_err(failed_to("list the unit directory"))?;
-        let names = entries.iter().filter_map(|entry| name_of::<F>(entry.name_str()?));
+        let names = entries.iter().filter_map(|entry| name_of::<F>(entry.to_str()?));
         let names: BTreeSet<CompanionName> = names.collect();
         self.seen.keep_only(&names);
         let is_labelled = |name: &CompanionName| match self.read_if_changed(&dir, name) {
@@ -131,7 +117,7 @@ impl<F: UnitForm> UnitDir<F> {
     }
 
     /// Replaces the file of `name` unless it is unmanaged.
-    pub(super) fn write(&self, name: &CompanionName, text: &str) -> PortResult<()> {
+    pub(super) fn write_now(&self, name: &CompanionName, text: &str) -> PortResult<()> {
         let attempt = format!("write the unit file of `{name}`");
         let failed = failed_to(attempt.as_str());
         let dir = Dir::create(&self.path, self.mode, Trust::Owned).map_err(failed)?;
@@ -167,7 +153,7 @@ impl<F: UnitForm> UnitDir<F> {
     }
 
     /// Removes the file of `name` unless it is unmanaged.
-    pub(super) fn remove(&self, name: &CompanionName) -> PortResult<()> {
+    pub(super) fn remove_now(&self, name: &CompanionName) -> PortResult<()> {
         let Some(dir) = self.open()? else {
             return Ok(());
         };
@@ -178,14 +164,9 @@ impl<F: UnitForm> UnitDir<F> {
     }
 
     /// Removes temporary files of interrupted writes.
-    pub(super) fn sweep(&self) -> PortResult<usize> {
+    pub(super) fn sweep_now(&self) -> PortResult<usize> {
         let copies = self.edited.as_ref().map_or(Ok(0), |copies| edited::sweep(copies))?;
-        let swept = match self.open()? {
-            None => 0,
-            Some(dir) => {
-                dir.sweep_temporary_files().map_err(failed_to("clean up the unit directory"))?
-            }
-        };
-        Ok(copies + swept)
+        let units = self.open()?.map_or(Ok(0), |dir| dir.sweep_temporary_files());
+        Ok(copies + units.map_err(failed_to("clean up the unit directory"))?)
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use companion_core::ports::PortResult;
-use durable_dir::{Dir, DirError, DirResult, Trust};
+use durable_dir::{Dir, DirResult, Trust};
 
 use crate::errors::failed_to;
 
@@ -37,7 +37,7 @@ fn kept(path: &Path, file: &str, bytes: &[u8]) -> DirResult<Option<PathBuf>> {
     dir.write(&copy, bytes, 0o600)?;
     let surplus = (numbers.len() + 1).saturating_sub(EDITED_COPIES);
     for number in numbers.iter().take(surplus) {
-        dir.remove_link(&format!("{file}.{number}"))?;
+        dir.remove(&format!("{file}.{number}"))?;
     }
     Ok(Some(path.join(copy)))
 }
@@ -46,8 +46,7 @@ fn kept(path: &Path, file: &str, bytes: &[u8]) -> DirResult<Option<PathBuf>> {
 fn numbers(dir: &Dir, file: &str) -> DirResult<Vec<u64>> {
     let entries = dir.entries(ENTRY_LIMIT)?;
     let number = |name: &str| name.strip_prefix(file)?.strip_prefix('.')?.parse().ok();
-    let mut numbers: Vec<u64> =
-        entries.iter().filter_map(|entry| number(entry.name_str()?)).collect();
+    let mut numbers: Vec<u64> = entries.iter().filter_map(|name| number(name.to_str()?)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -58,23 +57,17 @@ fn numbers(dir: &Dir, file: &str) -> DirResult<Vec<u64>> {
 /// # Errors
 /// As [`kind_of`](crate::errors::kind_of).
 pub fn edited_copies(path: &Path, file: &str) -> PortResult<Vec<PathBuf>> {
-    let found = match Dir::open(path, Trust::Owned) {
-        Ok(dir) => numbers(&dir, file),
-        Err(DirError::NotFound { .. }) => return Ok(Vec::new()),
-        Err(error) => Err(error),
-    };
+    let found = Dir::open_existing(path, Trust::Owned)
+        .and_then(|dir| dir.map_or(Ok(Vec::new()), |dir| numbers(&dir, file)));
     let numbers = found.map_err(failed_to("list the edited unit files"))?;
     Ok(numbers.iter().map(|number| path.join(format!("{file}.{number}"))).collect())
 }
 
 /// Removes the temporary files of interrupted writes from the directory at `path`.
 pub(super) fn sweep(path: &Path) -> PortResult<usize> {
-    match Dir::open(path, Trust::Owned) {
-        Ok(dir) => dir.sweep_temporary_files(),
-        Err(DirError::NotFound { .. }) => Ok(0),
-        Err(error) => Err(error),
-    }
-    .map_err(failed_to("clean up the edited unit files"))
+    Dir::open_existing(path, Trust::Owned)
+        .and_then(|dir| dir.map_or(Ok(0), |dir| dir.sweep_temporary_files()))
+        .map_err(failed_to("clean up the edited unit files"))
 }
 
 #[cfg(test)]

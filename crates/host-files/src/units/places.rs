@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::UnitForm;
-use super::directory::UnitDir;
+use super::{UnitFiles, UnitForm};
 
 /// The directories that the host reads units from.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ impl Places {
     }
 }
 
-impl<F: UnitForm> UnitDir<F> {
+impl<F: UnitForm> UnitFiles<F> {
     /// Returns the store's own directory alone.
     pub(super) fn own_place(&self) -> Places {
         let ours = self.resolved();

@@ -3,20 +3,14 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
-/// Returns what changed since the last call.
-fn changes(queue: &Queue) -> Changes {
-    queue.read().unwrap();
-    mem::take(&mut *lock(&queue.changes))
-}
-
 fn has_changed(queue: &Queue) -> bool {
-    changes(queue) != Changes::default()
+    queue.read().unwrap() != Changes::default()
 }
 
 /// Returns whether `change` of files below a directory is reported for `places` of it.
 fn reports(places: impl Fn(&Path) -> Vec<Place>, change: impl FnOnce(&Path)) -> bool {
     let place = tempfile::tempdir().unwrap();
-    let (at, queue) = (place.path(), Queue::new().unwrap());
+    let (at, queue) = (place.path(), Queue::open().unwrap());
     fs::create_dir(at.join("units")).unwrap();
     fs::write(at.join("units/old.container"), "x").unwrap();
     fs::write(at.join("cookie"), "x").unwrap();
@@ -35,8 +29,8 @@ fn cookie(at: &Path) -> Vec<Place> {
     Place::file(&at.join("cookie")).into_iter().collect()
 }
 
-#[test]
-fn a_written_replaced_or_removed_file_is_reported() {
+#[tokio::test]
+async fn a_written_replaced_or_removed_file_is_reported() {
     assert!(reports(cookie, |at| fs::write(at.join("cookie"), "y").unwrap()));
     assert!(reports(cookie, |at| fs::remove_file(at.join("cookie")).unwrap()));
     let replaced = |at: &Path| {
@@ -47,23 +41,23 @@ fn a_written_replaced_or_removed_file_is_reported() {
     assert!(reports(units, |at| fs::write(at.join("units/new.container"), "x").unwrap()));
 }
 
-#[test]
-fn a_file_whose_name_starts_so_is_reported() {
+#[tokio::test]
+async fn a_file_whose_name_starts_so_is_reported() {
     let rendered = |at: &Path| Place::starting_with(&at.join("nginx.conf")).into_iter().collect();
     assert!(reports(rendered, |at| fs::write(at.join("nginx.conf.0123"), "x").unwrap()));
     assert!(!reports(rendered, |at| fs::write(at.join(".nginx.conf.tmp"), "x").unwrap()));
 }
 
-#[test]
-fn any_file_of_a_directory_is_reported() {
+#[tokio::test]
+async fn any_file_of_a_directory_is_reported() {
     let context = |at: &Path| vec![Place::directory(at.join("units"))];
     assert!(reports(context, |at| fs::write(at.join("units/old.container"), "y").unwrap()));
     assert!(reports(context, |at| fs::create_dir(at.join("units/new")).unwrap()));
     assert!(!reports(context, |at| fs::write(at.join("cookie"), "y").unwrap()));
 }
 
-#[test]
-fn a_change_of_mode_is_reported() {
+#[tokio::test]
+async fn a_change_of_mode_is_reported() {
     let opened = |at: &Path| {
         fs::set_permissions(at.join("cookie"), fs::Permissions::from_mode(0o640)).unwrap();
     };
@@ -74,25 +68,25 @@ fn a_change_of_mode_is_reported() {
     assert!(reports(units, closed));
 }
 
-#[test]
-fn other_names_and_reads_are_not_reported() {
+#[tokio::test]
+async fn other_names_and_reads_are_not_reported() {
     assert!(!reports(cookie, |at| fs::write(at.join("other"), "x").unwrap()));
     assert!(!reports(units, |at| fs::write(at.join("units/.a.container.X1"), "x").unwrap()));
     assert!(!reports(units, |at| assert!(fs::read(at.join("units/old.container")).is_ok())));
 }
 
-#[test]
-fn a_directory_that_is_removed_or_created_is_reported() {
+#[tokio::test]
+async fn a_directory_that_is_removed_or_created_is_reported() {
     assert!(reports(units, |at| fs::remove_dir_all(at.join("units")).unwrap()));
     let missing = |at: &Path| Place::file(&at.join("later/below/file")).into_iter().collect();
     assert!(reports(missing, |at| fs::create_dir(at.join("later")).unwrap()));
     assert!(!reports(missing, |at| fs::create_dir(at.join("another")).unwrap()));
 }
 
-#[test]
-fn a_replaced_directory_is_watched_from_the_next_call_on() {
+#[tokio::test]
+async fn a_replaced_directory_is_watched_from_the_next_call_on() {
     let place = tempfile::tempdir().unwrap();
-    let (at, queue) = (place.path(), Queue::new().unwrap());
+    let (at, queue) = (place.path(), Queue::open().unwrap());
     fs::create_dir(at.join("units")).unwrap();
     queue.watch(units(at));
     fs::rename(at.join("units"), at.join("former")).unwrap();
@@ -107,8 +101,8 @@ fn a_replaced_directory_is_watched_from_the_next_call_on() {
     assert!(!has_changed(&queue), "the former one is not watched any more");
 }
 
-#[test]
-fn each_of_several_files_in_one_directory_is_reported() {
+#[tokio::test]
+async fn each_of_several_files_in_one_directory_is_reported() {
     let both =
         |at: &Path| ["one", "two"].iter().filter_map(|name| Place::file(&at.join(name))).collect();
     for name in ["one", "two"] {
@@ -117,24 +111,24 @@ fn each_of_several_files_in_one_directory_is_reported() {
     assert!(!reports(both, |at| fs::write(at.join("three"), "x").unwrap()));
 }
 
-#[test]
-fn changed_files_are_named_and_of_many_any_counts() {
+#[tokio::test]
+async fn changed_files_are_named_and_of_many_any_counts() {
     let place = tempfile::tempdir().unwrap();
-    let (at, queue) = (place.path(), Queue::new().unwrap());
+    let (at, queue) = (place.path(), Queue::open().unwrap());
     let group = at.join("group/cgroup.events");
     fs::create_dir(at.join("group")).unwrap();
     fs::write(&group, "frozen 0").unwrap();
     let places = [Place::with_extension(at, "container"), Place::kernel_file(&group).unwrap()];
     queue.watch(places.to_vec());
-    assert_eq!(changes(&queue), Changes::Any, "the names of an extension are not known");
+    assert_eq!(queue.read().unwrap(), Changes::Any, "the names of an extension are not known");
     let unit = at.join("a.container");
     fs::write(&unit, "x").unwrap();
     fs::write(&group, "frozen 1").unwrap();
-    assert_eq!(changes(&queue), Changes::Files([unit, group.clone()].into()));
+    assert_eq!(queue.read().unwrap(), Changes::Files([unit, group.clone()].into()));
     fs::remove_dir_all(at.join("group")).unwrap();
-    assert_eq!(changes(&queue), Changes::Files([group].into()));
+    assert_eq!(queue.read().unwrap(), Changes::Files([group].into()));
     (0..=CHANGES_LIMIT).for_each(|n| fs::write(at.join(format!("{n}.container")), "").unwrap());
-    assert_eq!(changes(&queue), Changes::Any);
+    assert_eq!(queue.read().unwrap(), Changes::Any);
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ fn remove(dir: &Dir, mut record: Record) -> DirResult<()> {
     let archive = file(&record.source);
     record.archive = None;
     write(dir, &record)?;
-    dir.remove_link(&archive).map(drop)
+    dir.remove(&archive).map(drop)
 }
 
 /// Returns the space in bytes that may be used on the disk of `dir`.

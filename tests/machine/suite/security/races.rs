@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use adapter_hooks::{FileHooks, HookError, HostKey};
@@ -32,7 +32,7 @@ fn render_again_and_again(latest: &Mutex<String>) {
         let bytes = format!("canary {}", count.fetch_add(1, Ordering::SeqCst) / 2 % 3);
         Ok::<_, HookError>(Rendered::new(bytes.into_bytes()))
     };
-    hooks.register(name.clone(), ready).unwrap();
+    hooks.register(name.clone(), Arc::new(ready)).unwrap();
     let output = AbsolutePath::new(format!("{DIRECTORY}/nginx.conf")).unwrap();
     let hook = HookSpec { program: HookProgram::Registered(name), output };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

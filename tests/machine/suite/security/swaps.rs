@@ -107,11 +107,11 @@ fn change(dir: &str) -> bool {
             dir.write("nginx.conf", b"rendered", 0o600).is_ok()
                 | dir.link("link", "nginx.conf").is_ok()
                 | dir.read_link("link").is_ok()
-                | LockFile::open(&dir, "lock", 0o600).is_ok()
+                | LockFile::try_lock(&dir, "lock", 0o600).is_ok()
         })
     };
     let removed = Dir::open(path, Trust::Owned)
-        .is_ok_and(|dir: Dir| dir.remove("nginx.conf").is_ok() | dir.remove_link("link").is_ok());
+        .is_ok_and(|dir: Dir| dir.remove("nginx.conf").is_ok() | dir.remove("link").is_ok());
     write(Dir::create(path, 0o700, Trust::Owned)) | write(Dir::open(path, Trust::Owned)) | removed
 }
 
@@ -148,7 +148,7 @@ fn directory_created_in_a_race_is_verified_or_refused() {
             let _raced = dir.write("nginx.conf", b"rendered", 0o600);
             let _raced = dir.link("link", "nginx.conf");
             let own = dir.own_status().unwrap();
-            let _raced = dir.remove_link("link");
+            let _raced = dir.remove("link");
             let _raced = dir.remove("nginx.conf");
             let _raced = fs::remove_dir(&config);
             return own.uid != ARCHY;

@@ -21,6 +21,7 @@ use companion_core::model::image::ImageSource;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{Host, PortResult};
 
+mod crash_point;
 mod ports;
 
 fn main() -> ExitCode {
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         ports::points().for_each(|point| println!("{point}"));
         return ExitCode::SUCCESS;
     }
+    let _first = durable_dir::AT_POINT.set(crash_point::reached);
     let crashing = |backend| Arc::new(Crashing(backend)) as Arc<dyn CommandBackend>;
     main_with(backends().into_iter().map(crashing).collect())
 }

@@ -1,7 +1,7 @@
 //! Ports that abort the process before or after a mutating call: a crash between any two effects. Read calls are
 //! passed through.
 //!
-//! `durable-dir` has the crash points within a file write.
+//! `durable-dir` reports the points within a file write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,7 +18,8 @@ use companion_core::ports::{
     Acquired, ContainerRuntime, Hint, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
     ServiceManager, UnitStore,
 };
-use durable_dir::crash_point;
+
+use crate::crash_point;
 
 /// The mutating calls; each has a crash point before and one after.
 const CALLS: [&str; 16] = [

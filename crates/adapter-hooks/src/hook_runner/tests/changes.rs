@@ -27,7 +27,7 @@ async fn inputs_and_outputs_of_each_kind_of_hook_are_watched() {
 
     let mut place = Place::new();
     let name = HookName::new("reading").unwrap();
-    place.hooks.register(name.clone(), Reading(place.root.join("cookie"))).unwrap();
+    place.hooks.register(name.clone(), Arc::new(Reading(place.root.join("cookie")))).unwrap();
     assert_watches(&place, &place.template(), &["template", "password"]).await;
     assert_watches(&place, &place.command(), &["password"]).await;
     assert_watches(&place, &place.hook(HookProgram::Registered(name)), &["cookie"]).await;

@@ -96,38 +96,26 @@ fn make_closed(directory: &Path) {
 #[tokio::test]
 async fn an_unmanaged_object_at_the_output_is_a_conflict_and_unchanged() {
     let place = Place::new();
-    make_closed(&place.root.join("ui"));
     for hook in [place.template(), place.command()] {
         for plant in PLANTS {
+            place.apply(&hook).await;
+            fs::remove_file(place.output()).unwrap();
             plant(&place.output());
             let before = kind_of(&place.output());
             let rendered = place.hooks.render(&hook).await.unwrap();
             assert_eq!(place.observe(&hook).await.link, Link::Unmanaged);
-            for error in [
-                place.hooks.commit(&hook, rendered, &[]).await.unwrap_err(),
-                place.hooks.remove(&hook).await.unwrap_err(),
-            ] {
+            let committed = place.hooks.commit(&hook, rendered, &[]).await.unwrap_err();
+            let hint = committed.chain().contains("container engines make a directory");
+            assert_eq!(hint, before.is_dir(), "{}", committed.chain());
+            for error in [committed, place.hooks.remove(&hook).await.unwrap_err()] {
                 assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
                 Place::assert_withheld(&error);
             }
             assert_eq!(kind_of(&place.output()), before);
-            assert_eq!(place.names(), ["nginx.conf"]);
+            assert_eq!(place.names(), ["nginx.conf"], "the secret is removed nevertheless");
             unplant(&place.output());
         }
     }
-}
-
-/// The removal must still delete the secret.
-#[tokio::test]
-async fn an_object_at_the_output_does_not_prevent_removing_rendered_files() {
-    let place = Place::new();
-    let hook = place.command();
-    place.apply(&hook).await;
-    fs::remove_file(place.output()).unwrap();
-    fs::create_dir(place.output()).unwrap();
-    let error = place.hooks.remove(&hook).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
-    assert_eq!(place.names(), ["nginx.conf"]);
 }
 
 #[tokio::test]
@@ -190,16 +178,6 @@ async fn an_unmanaged_object_at_the_stamp_is_a_conflict_and_unchanged() {
         fs::remove_dir(&stamp).unwrap();
         place.hooks.remove(&hook).await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn a_directory_that_an_engine_made_at_the_files_path_is_explained() {
-    let place = Place::new();
-    fs::create_dir_all(place.output()).unwrap();
-    let rendered = place.hooks.render(&place.template()).await.unwrap();
-    let error = place.hooks.commit(&place.template(), rendered, &[]).await.unwrap_err();
-    let chain = error.chain();
-    assert!(chain.contains("container engines make a directory"), "{chain}");
 }
 
 #[tokio::test]

@@ -21,20 +21,6 @@ async fn the_output_is_a_relative_link_to_the_last_committed_file() {
 }
 
 #[tokio::test]
-async fn a_lost_link_is_made_again_and_the_file_keeps_its_name() {
-    let place = Place::new();
-    for hook in [place.template(), place.command()] {
-        let id = place.apply(&hook).await;
-        fs::remove_file(place.output()).unwrap();
-        let state = place.observe(&hook).await;
-        assert_eq!((state.link, state.usable(&[])), (Link::Absent, Ok(id)));
-        assert_eq!(place.apply_beside(&hook, &[id]).await, id);
-        assert_eq!(place.usable(&hook).await, id);
-        place.hooks.remove(&hook).await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn a_link_elsewhere_is_replaced_and_not_followed() {
     let place = Place::new();
     let (unmanaged, inside) = (place.root.join("unmanaged"), place.root.join("inside"));

@@ -155,24 +155,6 @@ async fn a_file_under_the_name_of_other_bytes_is_modified() {
 }
 
 #[tokio::test]
-async fn a_lost_file_gets_the_next_epoch_only_if_it_is_claimed() {
-    let place = Place::new();
-    for hook in [place.template(), place.command()] {
-        let id = place.apply(&hook).await;
-        fs::remove_file(place.file(id)).unwrap();
-        let state = place.observe(&hook).await;
-        assert_eq!(state.link, Link::To(id));
-        assert_eq!(state.usable(&[]), Err(StaleCause::Missing));
-        assert_eq!(state.usable(&[id]), Err(StaleCause::Missing));
-        assert_eq!(place.apply(&hook).await, id);
-        fs::remove_file(place.file(id)).unwrap();
-        assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
-        assert_eq!(place.usable(&hook).await, next(id));
-        place.hooks.remove(&hook).await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn a_link_in_the_place_of_a_file_is_modified_and_never_followed() {
     let place = Place::new();
     let outside = place.root.join("outside");

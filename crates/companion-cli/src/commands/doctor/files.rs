@@ -8,7 +8,7 @@ use archipelago_companions::{Catalog, RecordStore};
 use companion_core::error_chain::chain;
 use companion_core::model::container::Network;
 use companion_core::ports::{DesiredStore as _, PortError, PortErrorKind};
-use durable_dir::{Dir, DirError, Trust};
+use durable_dir::{Dir, Trust};
 use serde::Deserialize;
 
 use super::Finding;
@@ -70,9 +70,9 @@ pub(super) async fn state_directory(config: &Config, catalog: Arc<Catalog>) -> V
         }
     };
     let shown = path.display();
-    let finding = match Dir::open(&path, Trust::Owned) {
-        Ok(_) => Finding::ok("state directory", shown.to_string()),
-        Err(DirError::NotFound { .. }) => {
+    let finding = match Dir::open_existing(&path, Trust::Owned) {
+        Ok(Some(_)) => Finding::ok("state directory", shown.to_string()),
+        Ok(None) => {
             Finding::ok("state directory", format!("{shown}, created by the first install"))
         }
         Err(error) => Finding::error("state directory", chain(&error), ownership_fix(&path)),

@@ -42,15 +42,11 @@ pub(super) fn own_installed(force: bool) -> CommandResult<PathBuf> {
 /// Refuses a program that another user can replace: the service runs it with our privileges.
 fn is_trusted(path: &Path) -> CommandResult<()> {
     let shown = path.display();
-    let refused = |why: String| {
+    status_of(path, Trust::Owned).map(drop).map_err(|error| {
+        let why = chain(&error);
         CommandError::input(format!("`{shown}` can be replaced by another user: {why}"))
             .hinted("install it in a directory that you own, or as root in /usr/local/bin")
-    };
-    let status = status_of(path, Trust::Owned).map_err(|error| refused(chain(&error)))?;
-    match status.and_then(|status| status.distrusted()) {
-        Some(why) => Err(refused(why)),
-        None => Ok(()),
-    }
+    })
 }
 
 /// Describes the directory of `path`, if its files are not permanent.
