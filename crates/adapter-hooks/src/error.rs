@@ -1,7 +1,7 @@
 //! Errors of hooks and their port error kinds.
 
 use companion_core::ports::{PortError, PortErrorKind};
-use durable_dir::DirError;
+use durable_dir::{DirError, FileKind};
 use host_files::blocking::Stuck;
 use host_files::errors::kind_of;
 
@@ -40,15 +40,6 @@ impl HookError {
         Self::Failed(error.with_source(cause))
     }
 
-    /// Reading, writing or removing the output failed. More than fits in its place is unmanaged.
-    pub(crate) fn output(cause: DirError) -> Self {
-        let kind = match cause {
-            DirError::TooLarge { .. } => PortErrorKind::Conflict,
-            _ => kind_of(&cause),
-        };
-        Self::Failed(PortError::new(kind, "failed to access the rendered file").with_source(cause))
-    }
-
     /// Returns the port error kind.
     pub fn kind(&self) -> PortErrorKind {
         match self {
@@ -61,6 +52,23 @@ impl HookError {
     pub(crate) fn for_port(self, attempted: &str, output: &str) -> PortError {
         PortError::new(self.kind(), format!("failed to {attempted} the hook of `{output}`"))
             .with_source(self)
+    }
+}
+
+/// Reading, writing or removing the output failed. Another object, or more of them than fit, are unmanaged.
+impl From<DirError> for HookError {
+    fn from(cause: DirError) -> Self {
+        let (kind, message) = match &cause {
+            DirError::TooLarge { .. } => (PortErrorKind::Conflict, "there are too many files"),
+            DirError::NotARegularFile { kind: FileKind::Directory, .. } => (
+                PortErrorKind::Conflict,
+                "an unmanaged object is at the rendered file's path: container engines make a \
+                 directory at a mount's source when the file is missing; stop the container and \
+                 remove the directory if it is empty",
+            ),
+            _ => (kind_of(&cause), "failed to access the rendered file"),
+        };
+        Self::Failed(PortError::new(kind, message).with_source(cause))
     }
 }
 

@@ -23,8 +23,8 @@ use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{ConfigFile, ConfigId, Link};
-use companion_core::ports::{PortError, PortErrorKind};
-use durable_dir::{Dir, DirError, FileKind, FileStatus, Trust, temporary_for};
+use companion_core::ports::PortErrorKind;
+use durable_dir::{Dir, DirError, DirResult, FileKind, FileStatus, Trust, temporary_for};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -90,14 +90,14 @@ impl<'a> Output<'a> {
         }
     }
 
-    fn open(&self) -> Result<Option<Dir>, HookError> {
-        Dir::open_existing(self.directory, Trust::Owned).map_err(HookError::output)
+    fn open(&self) -> DirResult<Option<Dir>> {
+        Dir::open_existing(self.directory, Trust::Owned)
     }
 
     fn read_in(&self, dir: &Dir, key: &HostKey) -> Result<Found, HookError> {
         let link = self.read_link(dir)?;
         let stamp = self.read_stamp(dir);
-        let is_closed = is_closed(&dir.own_status().map_err(HookError::output)?);
+        let is_closed = is_closed(&dir.own_status()?);
         let mut files = BTreeMap::new();
         for id in self.ids(dir)? {
             let file = match self.read_file(dir, id, key)? {
@@ -111,8 +111,8 @@ impl<'a> Output<'a> {
     }
 
     /// Returns the IDs that are in use as names.
-    fn ids(&self, dir: &Dir) -> Result<Vec<ConfigId>, HookError> {
-        let entries = dir.entries(MAX_ENTRIES).map_err(HookError::output)?;
+    fn ids(&self, dir: &Dir) -> DirResult<Vec<ConfigId>> {
+        let entries = dir.entries(MAX_ENTRIES)?;
         Ok(entries.iter().filter_map(|name| self.name.id_of(name.to_str()?)).collect())
     }
 
@@ -133,14 +133,14 @@ impl<'a> Output<'a> {
                 return Ok((kind == FileKind::Symlink).then_some(ConfigFile::Modified));
             }
             Err(error) => {
-                let status = dir.status(&name).map_err(HookError::output)?;
+                let status = dir.status(&name)?;
                 let is_denied = error.system_kind() == Some(ErrorKind::PermissionDenied);
                 // Committing again fixes only the file's own mode and owner.
                 return match status {
                     Some(status) if is_denied && !is_readable(&status) => {
                         Ok(Some(ConfigFile::Modified))
                     }
-                    _ => Err(HookError::output(error)),
+                    _ => Err(error.into()),
                 };
             }
         };
@@ -155,27 +155,22 @@ impl<'a> Output<'a> {
         }))
     }
 
-    fn read_link(&self, dir: &Dir) -> Result<Link, HookError> {
+    fn read_link(&self, dir: &Dir) -> DirResult<Link> {
         let name = self.name.as_str();
-        let Some(status) = dir.status(name).map_err(HookError::output)? else {
+        let Some(status) = dir.status(name)? else {
             return Ok(Link::Absent);
         };
         if !status.kind.is_file_or_link() {
             return Ok(Link::Unmanaged);
         }
-        let target = dir.read_link(name).map_err(HookError::output)?;
+        let target = dir.read_link(name)?;
         let id = target.and_then(|target| self.name.id_of(target.to_str()?));
         Ok(id.map_or(Link::Other, Link::To))
     }
 
     fn read_stamp(&self, dir: &Dir) -> Option<Stamp> {
-        match dir.read(&self.name.stamp(), STAMP_LIMIT) {
-            Ok(found) => found.and_then(|file| serde_json::from_slice(&file.bytes).ok()),
-            Err(error) => {
-                tracing::debug!(%error, "failed to read the stamp");
-                None
-            }
-        }
+        let found = dir.read(&self.name.stamp(), STAMP_LIMIT).ok()??;
+        serde_json::from_slice(&found.bytes).ok()
     }
 
     /// Commits `bytes` with the given stamp; without one, an old stamp is removed.
@@ -186,7 +181,7 @@ impl<'a> Output<'a> {
         claimed: &[ConfigId],
         stamp: Option<Stamp>,
     ) -> Result<ConfigId, HookError> {
-        let dir = Dir::create(self.directory, 0o700, Trust::Owned).map_err(HookError::output)?;
+        let dir = Dir::create(self.directory, 0o700, Trust::Owned)?;
         self.close(&dir)?;
         // A crashed write left a file with a secret.
         self.sweep_temporary(&dir)?;
@@ -195,31 +190,26 @@ impl<'a> Output<'a> {
         let name = self.name.file(id);
         let intact = found.files.get(&id) == Some(&ConfigFile::Intact);
         // The writer of the intact file and the link may have crashed before the sync.
-        if !(intact && dir.persist(&name).map_err(in_the_way)?) {
-            dir.write(&name, bytes, 0o600).map_err(in_the_way)?;
+        if !(intact && dir.persist(&name)?) {
+            dir.write(&name, bytes, 0o600)?;
         }
-        self.write_stamp(&dir, stamp)?;
-        if found.link != Link::To(id) {
-            dir.link(self.name.as_str(), &name).map_err(in_the_way)?;
-        }
-        Ok(id)
-    }
-
-    fn write_stamp(&self, dir: &Dir, stamp: Option<Stamp>) -> Result<(), HookError> {
-        let name = self.name.stamp();
         match stamp {
             Some(stamp) => {
                 let bytes = serde_json::to_vec(&stamp).unwrap_or_default();
-                dir.write(&name, &bytes, 0o600).map_err(in_the_way)
+                dir.write(&self.name.stamp(), &bytes, 0o600)?;
             }
-            None => dir.remove(&name).map(drop).map_err(in_the_way),
+            None => drop(dir.remove(&self.name.stamp())?),
         }
+        if found.link != Link::To(id) {
+            dir.link(self.name.as_str(), &name)?;
+        }
+        Ok(id)
     }
 
     /// Removes the rendered files except `keep`. Returns their number.
     pub(crate) fn sweep(&self, keep: ConfigId) -> Result<usize, HookError> {
         match self.open()? {
-            Some(dir) => self.remove_files(&dir, Some(keep)),
+            Some(dir) => Ok(self.remove_files(&dir, Some(keep))?),
             None => Ok(0),
         }
     }
@@ -229,7 +219,7 @@ impl<'a> Output<'a> {
     pub(crate) fn cleanup(&self, unwanted: bool) -> Result<usize, HookError> {
         let Some(dir) = self.open()? else { return Ok(0) };
         let swept = self.sweep_temporary(&dir)?;
-        if unwanted && dir.status(self.name.as_str()).map_err(HookError::output)?.is_none() {
+        if unwanted && dir.status(self.name.as_str())?.is_none() {
             self.remove()?;
         }
         Ok(swept)
@@ -241,49 +231,47 @@ impl<'a> Output<'a> {
         // The secrets first and the output last: without files and output, a later removal would not be requested.
         self.sweep_temporary(&dir)?;
         let removed = self.remove_files(&dir, None)? > 0;
-        dir.remove(&self.name.stamp()).map_err(in_the_way)?;
-        let unlinked = dir.remove(self.name.as_str()).map_err(in_the_way)?;
-        self.remove_directory(&dir);
+        dir.remove(&self.name.stamp())?;
+        let unlinked = dir.remove(self.name.as_str())?;
+        // The secret is deleted already, so a directory that cannot be removed, for instance below a directory of
+        // root's, is not a failure.
+        if let Err(error) = self.remove_directory(&dir) {
+            tracing::debug!(%error, "failed to remove the empty directory of a removed hook");
+        }
         Ok(removed || unlinked)
     }
 
-    fn remove_files(&self, dir: &Dir, keep: Option<ConfigId>) -> Result<usize, HookError> {
+    fn remove_files(&self, dir: &Dir, keep: Option<ConfigId>) -> DirResult<usize> {
         let mut removed = 0;
         for id in self.ids(dir)?.into_iter().filter(|id| Some(*id) != keep) {
             match dir.remove(&self.name.file(id)) {
                 Ok(true) => removed += 1,
                 Ok(false) | Err(DirError::NotARegularFile { .. }) => {}
-                Err(error) => return Err(HookError::output(error)),
+                Err(error) => return Err(error),
             }
         }
         Ok(removed)
     }
 
-    fn sweep_temporary(&self, dir: &Dir) -> Result<usize, HookError> {
-        dir.sweep_temporary_files_of(|name| self.name.makes(name)).map_err(HookError::output)
+    fn sweep_temporary(&self, dir: &Dir) -> DirResult<usize> {
+        dir.sweep_temporary_files_of(|name| self.name.makes(name))
     }
 
-    /// Removes the directory if it is private and empty. The secret is already deleted, so a directory that cannot be
-    /// removed, for instance below a directory of root's, is not a failure.
-    fn remove_directory(&self, dir: &Dir) {
+    /// Removes the directory if it is private and empty.
+    fn remove_directory(&self, dir: &Dir) -> DirResult<bool> {
         let name = self.directory.file_name().and_then(|name| name.to_str());
         let (Some(parent), Some(name)) = (self.directory.parent(), name) else {
-            return;
+            return Ok(false);
         };
-        let tried = dir.own_status().and_then(|own| {
-            if !own.is_ours() || own.mode & 0o777 != 0o700 {
-                return Ok(false);
-            }
-            Dir::open(parent, Trust::Owned)?.remove_empty_directory(name)
-        });
-        if let Err(error) = tried {
-            tracing::debug!(%error, "failed to remove the empty directory of a removed hook");
-        }
+        let own = dir.own_status()?;
+        Ok(own.is_ours()
+            && own.mode & 0o777 == 0o700
+            && Dir::open(parent, Trust::Owned)?.remove_empty_directory(name)?)
     }
 
     /// Restricts the directory to its owner, if it belongs to the hook.
     fn close(&self, dir: &Dir) -> Result<(), HookError> {
-        let own = dir.own_status().map_err(HookError::output)?;
+        let own = dir.own_status()?;
         let path = || dir.path().display().to_string();
         if !own.is_ours() {
             let message =
@@ -293,7 +281,7 @@ impl<'a> Output<'a> {
         if is_closed(&own) {
             return Ok(());
         }
-        for name in dir.entries(MAX_ENTRIES).map_err(HookError::output)? {
+        for name in dir.entries(MAX_ENTRIES)? {
             if self.is_of_the_hook(dir, &name)? {
                 continue;
             }
@@ -308,11 +296,11 @@ impl<'a> Output<'a> {
         }
         let mode = format_args!("{:04o}", own.mode);
         tracing::info!(directory = %path(), mode, "restricting the directory to its owner");
-        dir.set_mode(0o700).map_err(HookError::output)
+        Ok(dir.set_mode(0o700)?)
     }
 
     /// Returns whether an entry of the directory is the output, or a file or link that this hook made.
-    fn is_of_the_hook(&self, dir: &Dir, name: &OsStr) -> Result<bool, HookError> {
+    fn is_of_the_hook(&self, dir: &Dir, name: &OsStr) -> DirResult<bool> {
         let Some(name) = name.to_str() else { return Ok(false) };
         // The object at the output itself is checked when it is replaced.
         if name == self.name.as_str() {
@@ -321,7 +309,7 @@ impl<'a> Output<'a> {
         if !self.name.makes(temporary_for(name).unwrap_or(name)) {
             return Ok(false);
         }
-        let status = dir.status(name).map_err(HookError::output)?;
+        let status = dir.status(name)?;
         Ok(status.is_none_or(|status| status.kind.is_file_or_link()))
     }
 }
@@ -341,18 +329,4 @@ fn is_readable(status: &FileStatus) -> bool {
 fn is_writable(status: &FileStatus) -> bool {
     let by_group = status.mode & 0o020 != 0 && status.gid != status.uid;
     !status.is_ours() || by_group || status.mode & 0o002 != 0
-}
-
-/// Reports the likely reason for an unexpected object at the file's path.
-fn in_the_way(cause: DirError) -> HookError {
-    let DirError::NotARegularFile { kind, .. } = &cause else { return HookError::output(cause) };
-    let hint = match kind {
-        FileKind::Directory => {
-            ": container engines make a directory at a mount's source when the file is missing; \
-             stop the container and remove the directory if it is empty"
-        }
-        _ => "",
-    };
-    let message = format!("an unmanaged object is at the rendered file's path{hint}");
-    HookError::Failed(PortError::new(PortErrorKind::Conflict, message).with_source(cause))
 }

@@ -105,22 +105,6 @@ pub struct Label {
     pub revision: Option<Revision>,
 }
 
-/// The units that the validator accepted together and that were not written yet.
-#[derive(Debug, Default)]
-struct Accepted {
-    units: Vec<UnitText>,
-    at: Option<Instant>,
-}
-
-impl Accepted {
-    /// Returns whether `unit` was accepted, and just now. An acceptance is used once: the validator may change.
-    fn take(&mut self, unit: &UnitText) -> bool {
-        let is_new = self.at.is_some_and(|at| at.elapsed() < ACCEPTANCE);
-        let found = self.units.iter().position(|known| is_new && known == unit);
-        found.map(|found| self.units.swap_remove(found)).is_some()
-    }
-}
-
 /// The unit files of one directory; clones share its locks and what was read.
 #[derive(Debug, Clone)]
 pub struct UnitFiles<F> {
@@ -134,7 +118,8 @@ pub struct UnitFiles<F> {
     changing: Lock,
     listing: Lock,
     watch: Arc<Watch>,
-    accepted: Arc<Mutex<Accepted>>,
+    /// The units that the validator accepted together, when, and that were not written yet.
+    accepted: Arc<Mutex<Vec<(UnitText, Instant)>>>,
 }
 
 impl<F: UnitForm> UnitFiles<F> {
@@ -215,8 +200,15 @@ impl<F: UnitForm> UnitFiles<F> {
         listed.inspect_err(warn).ok()
     }
 
-    fn accepted(&self) -> MutexGuard<'_, Accepted> {
+    fn accepted(&self) -> MutexGuard<'_, Vec<(UnitText, Instant)>> {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether `unit` was accepted, and just now. An acceptance is used once: the validator may change.
+    fn take_acceptance(&self, unit: &UnitText) -> bool {
+        let mut accepted = self.accepted();
+        let found = accepted.iter().position(|(one, at)| one == unit && at.elapsed() < ACCEPTANCE);
+        found.map(|found| accepted.swap_remove(found)).is_some()
     }
 
     /// Runs `work` on the files, one at a time.
@@ -304,7 +296,7 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
         })?;
         let text: Arc<str> = self.rendered(unit)?.text.into();
         let unit = (name.clone(), Arc::clone(&text));
-        let was_accepted = self.accepted().take(&unit);
+        let was_accepted = self.take_acceptance(&unit);
         // Skip the validator if nothing changes; checked again right before the file is replaced. Waits for the lock: a
         // removal whose caller was cancelled may still be in progress.
         let (of, wanted) = (name.clone(), text);
@@ -319,17 +311,16 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
     }
 
     async fn prepare(&self, units: &[UnitSpec]) {
-        *self.accepted() = Accepted::default();
+        self.accepted().clear();
         let valid = units.iter().filter(|unit| unit.container.validate().is_ok());
         let rendered = valid.filter_map(|unit| {
             let text = self.rendered(unit).ok()?.text;
             Some((unit.name.clone(), text.into()))
         });
-        let rendered: Vec<_> = rendered.collect();
-        let at = Some(Instant::now());
+        let (rendered, now): (Vec<UnitText>, _) = (rendered.collect(), Instant::now());
         // If one is rejected, each write validates its own unit and reports the reason.
         if self.form.validate(&rendered).await.is_ok() {
-            *self.accepted() = Accepted { units: rendered, at };
+            *self.accepted() = rendered.into_iter().map(|unit| (unit, now)).collect();
         }
     }
 
@@ -339,15 +330,19 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
     }
 
     async fn changed(&self) -> Hint {
-        let units = Place::with_extension(&self.path, F::EXTENSION);
-        let names: Option<BTreeSet<_>> = match self.watch.changed(vec![units]).await {
-            Changes::Files(files) => {
-                let name = |file: &PathBuf| name_of::<F>(file.file_name()?.to_str()?);
-                files.iter().map(name).collect()
+        loop {
+            let Changes::Files(files) =
+                self.watch.changed(vec![Place::directory(&self.path)]).await
+            else {
+                return Hint::All;
+            };
+            // Other files are not units: a write begins with a temporary one.
+            let unit = |file: &PathBuf| name_of::<F>(file.file_name()?.to_str()?);
+            let units: BTreeSet<_> = files.iter().filter_map(unit).collect();
+            if !units.is_empty() {
+                return Hint::Companions(units);
             }
-            Changes::Any => None,
-        };
-        names.map_or(Hint::All, Hint::Companions)
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! regularly in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::future::pending;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -37,29 +37,23 @@ const CHANGES_LIMIT: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     directory: PathBuf,
-    names: Names,
+    name: OsString,
+    /// Whether all names that start with it matter.
+    is_prefix: bool,
     /// Whether the kernel writes the file itself, so that nobody closes it.
     by_kernel: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Names {
-    One(OsString),
-    StartingWith(OsString),
-    Extension(&'static str),
 }
 
 impl Place {
     /// One file, link or directory, which may be missing; `None` for a path without a file name.
     pub fn file(path: &Path) -> Option<Self> {
         let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
-        Some(Self { directory, names: Names::One(name), by_kernel: false })
+        Some(Self { directory, name, is_prefix: false, by_kernel: false })
     }
 
     /// A file, and all others in its directory whose names start with its name; `None` for a path without a file name.
     pub fn starting_with(path: &Path) -> Option<Self> {
-        let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
-        Some(Self { directory, names: Names::StartingWith(name), by_kernel: false })
+        Some(Self { is_prefix: true, ..Self::file(path)? })
     }
 
     /// One file that the kernel changes, such as `cgroup.events`; `None` for a path without a file name.
@@ -69,31 +63,17 @@ impl Place {
 
     /// All names in `directory`.
     pub fn directory(directory: impl Into<PathBuf>) -> Self {
-        let names = Names::StartingWith(OsString::new());
-        Self { directory: directory.into(), names, by_kernel: false }
-    }
-
-    /// All names in `directory` with this extension, given without a dot.
-    pub fn with_extension(directory: impl Into<PathBuf>, extension: &'static str) -> Self {
-        Self { directory: directory.into(), names: Names::Extension(extension), by_kernel: false }
+        let (directory, name) = (directory.into(), OsString::new());
+        Self { directory, name, is_prefix: true, by_kernel: false }
     }
 
     /// Returns the file, if this is only one.
     fn only_file(&self) -> Option<PathBuf> {
-        match &self.names {
-            Names::One(name) => Some(self.directory.join(name)),
-            Names::StartingWith(_) | Names::Extension(_) => None,
-        }
+        (!self.is_prefix).then(|| self.directory.join(&self.name))
     }
 
-    fn holds(&self, name: &[u8]) -> bool {
-        match &self.names {
-            Names::One(one) => one.as_bytes() == name,
-            Names::StartingWith(prefix) => name.starts_with(prefix.as_bytes()),
-            Names::Extension(extension) => {
-                name.strip_suffix(extension.as_bytes()).is_some_and(|stem| stem.ends_with(b"."))
-            }
-        }
+    fn holds(&self, name: &OsStr) -> bool {
+        name == self.name || self.is_prefix && name.as_bytes().starts_with(self.name.as_bytes())
     }
 }
 
@@ -228,7 +208,7 @@ impl Queue {
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             };
-            match (places.get(&event.wd()), event.file_name().map(CStr::to_bytes)) {
+            match (places.get(&event.wd()), event.file_name()) {
                 (None, _) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
                     changes.add(None)
                 }
@@ -239,8 +219,9 @@ impl Queue {
                     places.iter().for_each(|place| changes.add(place.only_file()));
                 }
                 (Some(places), Some(name)) => {
+                    let name = OsStr::from_bytes(name.to_bytes());
                     if let Some(place) = places.iter().find(|place| place.holds(name)) {
-                        changes.add(Some(place.directory.join(OsStr::from_bytes(name))));
+                        changes.add(Some(place.directory.join(name)));
                     }
                 }
             }

@@ -59,14 +59,6 @@ fn a_damaged_or_readable_key_is_replaced() {
 }
 
 #[test]
-fn only_a_regular_file_is_a_key() {
-    let (held, dir) = place();
-    fs::create_dir(held.path().join("host-key")).unwrap();
-    let error = HostKey::load_or_create(&dir).unwrap_err();
-    assert!(matches!(error, DirError::NotARegularFile { .. }), "{error}");
-}
-
-#[test]
 fn digests_depend_on_the_key_the_purpose_and_where_parts_end() {
     let (key, other) = (HostKey::from_bytes([7; 32]), HostKey::from_bytes([8; 32]));
     assert_ne!(key.config(b"x"), other.config(b"x"));
@@ -75,11 +67,6 @@ fn digests_depend_on_the_key_the_purpose_and_where_parts_end() {
     assert_ne!(of("a", &[b"x"]), of("b", &[b"x"]));
     assert_ne!(of("a", &[b"x", b"yz"]), of("a", &[b"xy", b"z"]));
     assert_ne!(of("a", &[b"x"]), of("a", &[b"x", b""]));
-}
-
-#[test]
-fn the_key_is_never_printed() {
-    assert_eq!(format!("{:?}", HostKey::from_bytes([7; 32])), "HostKey");
 }
 
 /// Compared with the definition in RFC 2104.

@@ -41,34 +41,9 @@ fn one(value: &str) -> Values {
 
 /// Texts of characters with a meaning to nginx, minijinja or the renderer's delimiters.
 fn hostile() -> impl Strategy<Value = String> {
-    let pieces = prop::sample::select(vec![
-        "\"",
-        "'",
-        "\\",
-        ";",
-        "{",
-        "}",
-        "$",
-        "#",
-        "\n",
-        "\r",
-        "\t",
-        " ",
-        "\0",
-        "\u{1}",
-        "\u{2}",
-        "a",
-        "0",
-        "é",
-        "\u{2028}",
-        "{{",
-        "}}",
-        "{%",
-        "nginx_quote",
-        "location /x",
-        "~",
-        ")",
-    ]);
+    let characters = "\"'\\;{}$#\n\r\t \0\u{1}\u{2}a0é\u{2028}~)".chars().map(String::from);
+    let words = ["{{", "}}", "{%", "nginx_quote", "location /x"].map(str::to_owned);
+    let pieces = prop::sample::select(characters.chain(words).collect::<Vec<_>>());
     prop_oneof![
         3 => prop::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat()),
         1 => any::<String>(),

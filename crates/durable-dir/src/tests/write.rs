@@ -157,15 +157,6 @@ fn a_file_of_ours_may_be_replaced_where_unmanaged_ones_may_not() {
 }
 
 #[test]
-fn removing_is_repeatable() {
-    let (_held, path, dir) = place();
-    dir.write("file", b"x", 0o600).unwrap();
-    assert!(dir.remove("file").unwrap());
-    assert!(!dir.remove("file").unwrap());
-    assert!(names(&path).is_empty());
-}
-
-#[test]
 fn only_an_empty_directory_is_removed() {
     let (_held, path, dir) = place();
     fs::create_dir_all(path.join("full/inner")).unwrap();

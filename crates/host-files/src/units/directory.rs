@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use durable_dir::{Dir, DirError, FileContents, Trust};
+use durable_dir::{Dir, DirError, Trust};
 
 use super::found::{Found, UNIT_MODE, is_written};
 use super::{UnitFiles, UnitForm, edited};
@@ -67,20 +67,18 @@ impl<F: UnitForm> UnitFiles<F> {
         }
     }
 
-    /// Reads the managed file of `name`; `None` if nothing is there.
+    /// Reads what is at `name`.
     ///
     /// # Errors
     /// `Conflict` for an unmanaged object.
-    fn managed(&self, dir: &Dir, name: &CompanionName) -> PortResult<Option<FileContents>> {
-        match self.find(dir, name)? {
-            Found::Nothing => Ok(None),
-            Found::Managed { contents, .. } => Ok(Some(contents)),
-            Found::Unmanaged { what } => {
-                let file = file_name::<F>(name);
-                let text = format!("`{file}` is {what}; it is unmanaged and stays unchanged");
-                Err(PortError::new(PortErrorKind::Conflict, text))
-            }
+    fn managed(&self, dir: &Dir, name: &CompanionName) -> PortResult<Found> {
+        let found = self.find(dir, name)?;
+        if let Found::Unmanaged { what } = &found {
+            let file = file_name::<F>(name);
+            let text = format!("`{file}` is {what}; it is unmanaged and stays unchanged");
+            return Err(PortError::new(PortErrorKind::Conflict, text));
         }
+        Ok(found)
     }
 
     /// Returns the names of the files that carry the ownership label; unreadable files are skipped.
@@ -108,9 +106,9 @@ impl<F: UnitForm> UnitFiles<F> {
         let Some(dir) = self.open()? else {
             return Ok(false);
         };
-        let found = self.managed(&dir, name)?;
-        if !found.is_some_and(|contents| is_written(&contents, text)) {
-            return Ok(false);
+        match self.managed(&dir, name)? {
+            Found::Managed { contents, .. } if is_written(&contents, text) => {}
+            _ => return Ok(false),
         }
         let attempt = format_args!("sync the unit file of `{name}`");
         dir.persist(&file_name::<F>(name)).map_err(failed_to(attempt))
@@ -123,8 +121,8 @@ impl<F: UnitForm> UnitFiles<F> {
         let dir = Dir::create(&self.path, self.mode, Trust::Owned).map_err(failed)?;
         // Checked again: another program may have put a file there while the validator ran.
         match self.managed(&dir, name)? {
-            Some(contents) => self.keep_edited(name, contents)?,
-            None => self.must_be_free(name)?,
+            Found::Nothing => self.must_be_free(name)?,
+            found => self.keep_edited(name, &found)?,
         }
         dir.write_unless_unmanaged(&file_name::<F>(name), text.as_bytes(), UNIT_MODE)
             .map_err(failed)
@@ -139,15 +137,17 @@ impl<F: UnitForm> UnitFiles<F> {
     }
 
     /// Keeps a copy of the file of `name` if it was edited.
-    fn keep_edited(&self, name: &CompanionName, contents: FileContents) -> PortResult<()> {
-        let found = Found::of(&self.form, name, contents);
-        if let Some(copies) = &self.edited
-            && let Found::Managed { contents, .. } = &found
+    fn keep_edited(&self, name: &CompanionName, found: &Found) -> PortResult<()> {
+        if let (Some(copies), Found::Managed { contents, .. }) = (&self.edited, found)
             && found.is_edited()
-            && let Some(copy) = edited::keep(copies, &file_name::<F>(name), &contents.bytes)?
         {
-            let copy = copy.display();
-            tracing::warn!(companion = %name, "unit file was edited; a copy is saved in {copy}");
+            let file = file_name::<F>(name);
+            let attempt = format!("save the edited unit file `{file}`, which stays in place");
+            let kept = edited::keep(copies, &file, &contents.bytes);
+            if let Some(copy) = kept.map_err(failed_to(attempt.as_str()))? {
+                let copy = copy.display();
+                tracing::warn!(companion = %name, "unit file was edited; a copy is saved in {copy}");
+            }
         }
         Ok(())
     }
@@ -165,8 +165,13 @@ impl<F: UnitForm> UnitFiles<F> {
 
     /// Removes temporary files of interrupted writes.
     pub(super) fn sweep_now(&self) -> PortResult<usize> {
-        let copies = self.edited.as_ref().map_or(Ok(0), |copies| edited::sweep(copies))?;
-        let units = self.open()?.map_or(Ok(0), |dir| dir.sweep_temporary_files());
-        Ok(copies + units.map_err(failed_to("clean up the unit directory"))?)
+        let failed = failed_to("clean up the unit directory");
+        let mut swept = 0;
+        for path in [&self.path].into_iter().chain(&self.edited) {
+            if let Some(dir) = Dir::open_existing(path, Trust::Owned).map_err(failed)? {
+                swept += dir.sweep_temporary_files().map_err(failed)?;
+            }
+        }
+        Ok(swept)
     }
 }

@@ -18,12 +18,7 @@ const SIZE_LIMIT: usize = 1024 * 1024;
 
 /// Keeps `bytes` of the edited unit file `file` in the directory at `path`, as `FILE.<n>` of mode 0600, and removes all
 /// but the newest [`EDITED_COPIES`]. Returns the path of the copy; `None` if the newest one has the same bytes.
-pub(super) fn keep(path: &Path, file: &str, bytes: &[u8]) -> PortResult<Option<PathBuf>> {
-    let attempt = format!("save the edited unit file `{file}`, which stays in place");
-    kept(path, file, bytes).map_err(failed_to(attempt.as_str()))
-}
-
-fn kept(path: &Path, file: &str, bytes: &[u8]) -> DirResult<Option<PathBuf>> {
+pub(super) fn keep(path: &Path, file: &str, bytes: &[u8]) -> DirResult<Option<PathBuf>> {
     let dir = Dir::create(path, 0o700, Trust::Owned)?;
     let numbers = numbers(&dir, file)?;
     let newest = numbers.last().copied().unwrap_or_default();
@@ -61,13 +56,6 @@ pub fn edited_copies(path: &Path, file: &str) -> PortResult<Vec<PathBuf>> {
         .and_then(|dir| dir.map_or(Ok(Vec::new()), |dir| numbers(&dir, file)));
     let numbers = found.map_err(failed_to("list the edited unit files"))?;
     Ok(numbers.iter().map(|number| path.join(format!("{file}.{number}"))).collect())
-}
-
-/// Removes the temporary files of interrupted writes from the directory at `path`.
-pub(super) fn sweep(path: &Path) -> PortResult<usize> {
-    Dir::open_existing(path, Trust::Owned)
-        .and_then(|dir| dir.map_or(Ok(0), |dir| dir.sweep_temporary_files()))
-        .map_err(failed_to("clean up the edited unit files"))
 }
 
 #[cfg(test)]

@@ -17,20 +17,13 @@ impl Places {
     /// Returns whose unit a new file named `file` would hide or be hidden by, phrased to precede the path of that
     /// file; `None` if no other directory has an object of this name.
     pub(super) fn claimed(&self, file: &str) -> Option<String> {
-        let mut hides_ours = true;
-        for place in &self.search_path {
-            if *place == self.ours {
-                hides_ours = false;
-                continue;
-            }
-            let path = place.join(file);
-            if path.symlink_metadata().is_ok() {
-                let path = path.to_string_lossy().escape_debug().to_string();
-                let relation = if hides_ours { "which hides" } else { "which would be hidden by" };
-                return Some(format!("`{path}`, {relation} a unit"));
-            }
-        }
-        None
+        let ours = self.search_path.iter().position(|place| *place == self.ours);
+        let others = self.search_path.iter().enumerate().filter(|(at, _)| Some(*at) != ours);
+        let mut files = others.map(|(at, place)| (at, place.join(file)));
+        let (at, path) = files.find(|(_, path)| path.symlink_metadata().is_ok())?;
+        let hides_ours = ours.is_none_or(|ours| at < ours);
+        let relation = if hides_ours { "which hides" } else { "which would be hidden by" };
+        Some(format!("`{}`, {relation} a unit", path.to_string_lossy().escape_debug()))
     }
 }
 

@@ -45,8 +45,10 @@ impl Seen {
         read: impl FnOnce() -> PortResult<Found>,
     ) -> PortResult<Arc<Found>> {
         let before = identity()?;
-        if let Some(found) = self.known(name, before.as_ref()) {
-            return Ok(found);
+        if let Some((file, found)) = self.files().get(name)
+            && Some(file) == before.as_ref()
+        {
+            return Ok(Arc::clone(found));
         }
         let now = SystemTime::now();
         let found = Arc::new(read()?);
@@ -60,12 +62,6 @@ impl Seen {
     /// Forgets the files of all names but `names`.
     pub(super) fn keep_only(&self, names: &BTreeSet<CompanionName>) {
         self.files().retain(|name, _| names.contains(name));
-    }
-
-    fn known(&self, name: &CompanionName, file: Option<&FileIdentity>) -> Option<Arc<Found>> {
-        let files = self.files();
-        let (known, found) = files.get(name)?;
-        (Some(known) == file).then(|| Arc::clone(found))
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {

@@ -65,28 +65,19 @@ fn current(unit: &UnitSpec) -> UnitFileState {
 }
 
 #[tokio::test]
-async fn a_missing_store_is_empty_and_created_by_the_first_write() {
+async fn a_file_emptied_by_power_loss_is_rewritten_and_the_directory_private() {
     let place = Place::new();
-    assert_eq!(place.state(&unit()).await, UnitFileState::Absent);
-    assert!(place.store.list().await.unwrap().is_empty());
-    place.store.remove(&name("web")).await.unwrap();
-    place.store.write(&unit()).await.unwrap();
-    assert_eq!(place.state(&unit()).await, current(&unit()));
-    assert_eq!(place.store.list().await.unwrap(), BTreeSet::from([name("web")]));
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode(place.store.path()), mode(&place.file("web"))), (0o700, 0o644));
-}
-
-#[tokio::test]
-async fn a_file_emptied_by_power_loss_is_rewritten() {
-    for left in [&b""[..], &[0; 512]] {
-        let place = Place::made();
-        fs::write(place.file("web"), left).unwrap();
-        assert_eq!(place.state(&unit()).await, UnitFileState::Drifted { revision: None });
+    for left in [None, Some(&b""[..]), Some(&[0; 512])] {
+        if let Some(left) = left {
+            fs::write(place.file("web"), left).unwrap();
+            assert_eq!(place.state(&unit()).await, UnitFileState::Drifted { revision: None });
+        }
         assert!(place.store.list().await.unwrap().is_empty());
         place.store.write(&unit()).await.unwrap();
         assert_eq!(place.state(&unit()).await, current(&unit()));
     }
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(place.store.path()), mode(&place.file("web"))), (0o700, 0o644));
 }
 
 /// Puts an unmanaged object at the name of `web`.
@@ -194,12 +185,15 @@ async fn only_temporary_files_of_crashed_writes_are_swept() {
     assert_eq!(place.state(&unit()).await, current(&unit()));
 }
 
-/// JSON files with a validator that puts an unmanaged file at the unit's name.
+/// JSON files of a host whose validator and search path do something else first.
 #[derive(Clone)]
-struct PlantingForm(PathBuf);
+struct OtherForm {
+    validating: Arc<dyn Fn() + Send + Sync>,
+    searching: Arc<dyn Fn() + Send + Sync>,
+}
 
 #[async_trait]
-impl UnitForm for PlantingForm {
+impl UnitForm for OtherForm {
     const EXTENSION: &'static str = JsonForm::EXTENSION;
 
     fn text(&self, unit: &UnitSpec) -> PortResult<String> {
@@ -210,12 +204,14 @@ impl UnitForm for PlantingForm {
         JsonForm.label(name, text)
     }
 
-    async fn validate(&self, units: &[UnitText]) -> PortResult<()> {
-        fs::create_dir_all(&self.0).unwrap();
-        for (name, _) in units {
-            fs::write(self.0.join(file_name::<Self>(name)), "{}").unwrap();
-        }
+    async fn validate(&self, _units: &[UnitText]) -> PortResult<()> {
+        (self.validating)();
         Ok(())
+    }
+
+    fn search_path(&self, directory: &Path) -> Vec<PathBuf> {
+        (self.searching)();
+        vec![directory.to_owned()]
     }
 }
 
@@ -223,7 +219,12 @@ impl UnitForm for PlantingForm {
 async fn an_unmanaged_file_created_during_validation_is_not_overwritten() {
     let root = tempfile::tempdir().unwrap();
     let units = root.path().join("units");
-    let store = UnitFiles::new(&units, PlantingForm(units.clone()));
+    let at = units.clone();
+    let validating = Arc::new(move || {
+        fs::create_dir_all(&at).unwrap();
+        fs::write(at.join("web.json"), "{}").unwrap();
+    });
+    let store = UnitFiles::new(&units, OtherForm { validating, searching: Arc::new(|| ()) });
     let error = store.write(&unit()).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
     assert_eq!(fs::read_to_string(units.join("web.json")).unwrap(), "{}");
@@ -264,34 +265,14 @@ async fn an_edited_unit_stays_if_no_copy_can_be_kept() {
     assert_eq!(fs::read_to_string(place.file("web")).unwrap(), edited);
 }
 
-/// JSON files of a host whose search path does not respond until the sender is dropped.
-#[derive(Clone)]
-struct HangingForm(Arc<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>);
-
-#[async_trait]
-impl UnitForm for HangingForm {
-    const EXTENSION: &'static str = JsonForm::EXTENSION;
-
-    fn text(&self, unit: &UnitSpec) -> PortResult<String> {
-        JsonForm.text(unit)
-    }
-
-    fn label(&self, name: &CompanionName, text: &str) -> Option<Label> {
-        JsonForm.label(name, text)
-    }
-
-    fn search_path(&self, directory: &Path) -> Vec<PathBuf> {
-        let _dropped = self.0.lock().unwrap().recv();
-        vec![directory.to_owned()]
-    }
-}
-
 #[tokio::test]
 async fn a_search_path_that_does_not_respond_makes_no_unit_unknown() {
     let place = Place::made();
     place.store.write(&unit()).await.unwrap();
     let (responds_again, hangs) = std::sync::mpsc::channel();
-    let form = HangingForm(Arc::new(std::sync::Mutex::new(hangs)));
+    let hangs = Mutex::<std::sync::mpsc::Receiver<()>>::new(hangs);
+    let searching = Arc::new(move || hangs.lock().unwrap().recv().unwrap_or_default());
+    let form = OtherForm { validating: Arc::new(|| ()), searching };
     let store = UnitFiles::new(place.store.path(), form);
     let asked = BTreeMap::from([(unit().name, Some(unit()))]);
     let found = store.observe(&asked).await.remove(&unit().name).unwrap().unwrap();
@@ -304,6 +285,7 @@ async fn changed_unit_is_reported_by_its_name() {
     let place = Place::new();
     place.store.write(&unit()).await.unwrap();
     assert_eq!(place.store.changed().await, Hint::All, "watched for the first time");
+    fs::write(place.store.path().join(".web.json.abcdefgh.tmp"), "").unwrap();
     fs::remove_file(place.store.path().join("web.json")).unwrap();
     assert_eq!(place.store.changed().await, Hint::Companions([unit().name].into()));
 }

@@ -3,28 +3,21 @@
 use super::*;
 
 #[tokio::test]
-async fn asking_never_starts_the_program() {
+async fn asking_never_starts_the_program_and_another_process_trusts_the_stamp() {
     let place = Place::new();
     let hook = place.command();
     place.observe(&hook).await;
     assert_eq!(place.runs(), 0);
-    place.apply(&hook).await;
-    assert_eq!(place.runs(), 1);
-    for _ in 0..3 {
-        place.observe(&hook).await;
-    }
-    assert_eq!(place.runs(), 1);
-}
-
-#[tokio::test]
-async fn another_process_trusts_the_stamp() {
-    let place = Place::new();
-    let hook = place.command();
     let id = place.apply(&hook).await;
+    assert_eq!(place.usable(&hook).await, id);
     let restarted = FileHooks::new(HostKey::from_bytes([7; 32]));
     let state = restarted.observe(&hook).await.unwrap();
-    assert_eq!(state.rendering, Rendering::Known(id.digest));
-    assert_eq!(state.usable(&[]), Ok(id));
+    assert_eq!((&state.rendering, state.usable(&[])), (&Rendering::Known(id.digest), Ok(id)));
+    assert_eq!(place.runs(), 1);
+    let stamp = place.root.join("ui/.nginx.conf.stamp");
+    assert_eq!(mode_of(&stamp), 0o600);
+    let text = fs::read_to_string(&stamp).unwrap();
+    assert!(!text.contains("canary"), "{text}");
 }
 
 /// The stamp describes the program's output, and the name describes the file's content.
@@ -73,16 +66,6 @@ async fn another_key_argument_list_or_stamp_makes_it_outdated() {
 }
 
 #[tokio::test]
-async fn the_stamp_is_closed_and_holds_nothing_of_the_secret() {
-    let place = Place::new();
-    place.apply(&place.command()).await;
-    let stamp = place.root.join("ui/.nginx.conf.stamp");
-    assert_eq!(mode_of(&stamp), 0o600);
-    let text = fs::read_to_string(&stamp).unwrap();
-    assert!(!text.contains("canary"), "{text}");
-}
-
-#[tokio::test]
 async fn an_input_that_changes_while_the_program_runs_makes_its_output_outdated() {
     let place = Place::new();
     let script = format!("cat {0}/password; echo later > {0}/password", place.root.display());
@@ -111,12 +94,14 @@ async fn a_failing_hanging_or_silent_program_writes_nothing_and_leaks_no_secret(
     let good = place.command();
     let id = place.apply(&good).await;
     let print = "cat \"$0\"; cat \"$0\" >&2";
-    for (end, timeout, kind) in [
-        ("exit 1", 20, PortErrorKind::Transient),
-        ("kill -9 $$", 20, PortErrorKind::Transient),
-        ("exec /no/such/program", 20, PortErrorKind::Transient),
-        ("exec sleep 600", 1, PortErrorKind::Transient),
-        ("cat /dev/zero", 20, PortErrorKind::Invalid),
+    for (end, timeout, kind, why) in [
+        ("exit 1", 20, PortErrorKind::Transient, "exit status: 1"),
+        ("exit 126", 20, PortErrorKind::Transient, "exit status: 126"),
+        ("kill -9 $$", 20, PortErrorKind::Transient, "signal: 9"),
+        ("kill -11 $$", 20, PortErrorKind::Transient, "signal: 11"),
+        ("exec /no/such/program", 20, PortErrorKind::Transient, "exit status: 127"),
+        ("exec sleep 600", 1, PortErrorKind::Transient, "did not exit within 1 s"),
+        ("cat /dev/zero", 20, PortErrorKind::Invalid, "printed more than"),
     ] {
         let mut hook = place.shell(&format!("{print}; {end}"), timeout);
         if let HookProgram::Command { argv, .. } = &mut hook.program {
@@ -124,6 +109,7 @@ async fn a_failing_hanging_or_silent_program_writes_nothing_and_leaks_no_secret(
         }
         let error = place.hooks.render(&hook).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{}", error.chain());
+        assert!(error.chain().contains(why), "{}", error.chain());
         Place::assert_withheld(&error);
     }
     let silent = place.shell("exit 0", 20);
@@ -134,26 +120,14 @@ async fn a_failing_hanging_or_silent_program_writes_nothing_and_leaks_no_secret(
 }
 
 #[tokio::test]
-async fn a_program_that_others_may_change_is_never_run() {
+async fn a_program_that_is_untrusted_missing_or_senseless_is_never_run() {
     let place = Place::new();
     let program = place.root.join("hook");
     let script = format!("#!/bin/sh\necho run >> {}/journal\n", place.root.display());
     fs::write(&program, script).unwrap();
     set_mode(&program, 0o777);
-    let hook = place.hook(HookProgram::Command {
-        argv: vec![program.to_str().unwrap().to_owned()],
-        inputs: Vec::new(),
-        timeout: 20,
-    });
-    let error = place.hooks.render(&hook).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Denied, "{}", error.chain());
-    assert_eq!(place.runs(), 0);
-}
-
-#[tokio::test]
-async fn a_missing_program_is_not_found_and_a_senseless_one_invalid() {
-    let place = Place::new();
     for (argv, timeout, kind) in [
+        (vec![program.to_str().unwrap()], 20, PortErrorKind::Denied),
         (vec!["/no/such/program"], 20, PortErrorKind::NotFound),
         (vec!["relative"], 20, PortErrorKind::Invalid),
         (vec![], 20, PortErrorKind::Invalid),
@@ -167,4 +141,5 @@ async fn a_missing_program_is_not_found_and_a_senseless_one_invalid() {
         let error = place.hooks.render(&hook).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{}", error.chain());
     }
+    assert_eq!(place.runs(), 0);
 }

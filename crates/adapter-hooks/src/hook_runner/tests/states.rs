@@ -34,35 +34,26 @@ async fn an_input_that_is_missing_or_empty_is_waited_for() {
     let place = Place::new();
     let hook = place.template();
     let id = place.apply(&hook).await;
-    for withdraw in
-        [|path: &Path| fs::write(path, "\n").unwrap(), |path: &Path| fs::remove_file(path).unwrap()]
-    {
-        withdraw(&place.root.join("password"));
-        let state = place.observe(&hook).await;
-        match &state.rendering {
-            Rendering::NotReady { waiting_for } => {
-                assert!(waiting_for.contains("/password`"), "{waiting_for}");
-            }
+    let waiting_for = async |hook: &HookSpec| {
+        let state = place.observe(hook).await;
+        assert_eq!(state.usable(&[]), Ok(id), "the earlier file stays usable");
+        match state.rendering {
+            Rendering::NotReady { waiting_for } => waiting_for,
             other => panic!("{other:?}"),
         }
-        assert_eq!(state.usable(&[]), Ok(id), "the earlier file stays usable");
-        let error = place.hooks.render(&hook).await.unwrap_err();
+    };
+    let path = |name: &str| format!("`{}`", place.root.join(name).display());
+    place.rotate("\n");
+    assert_eq!(waiting_for(&hook).await, format!("{}, which is empty", path("password")));
+    fs::remove_file(place.root.join("password")).unwrap();
+    for hook in [&hook, &place.command()] {
+        let missing = format!("{}, which does not exist", path("password"));
+        assert_eq!(waiting_for(hook).await, missing);
+        let error = place.hooks.render(hook).await.unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::NotFound);
     }
-    set_mode(&place.file(id), 0o644);
-    assert_eq!(place.stale(&hook).await, StaleCause::ReadableByOthers);
-}
-
-#[tokio::test]
-async fn a_missing_template_and_a_missing_input_of_a_program_are_waited_for() {
-    let place = Place::new();
-    fs::remove_file(place.root.join("password")).unwrap();
-    let state = place.observe(&place.command()).await;
-    assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
-    assert_eq!(state.usable(&[]), Err(StaleCause::Missing));
     fs::remove_file(place.root.join("template")).unwrap();
-    let state = place.observe(&place.template()).await;
-    assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
+    assert!(waiting_for(&hook).await.starts_with(&path("template")));
 }
 
 #[tokio::test]
@@ -127,17 +118,12 @@ async fn a_hook_in_rust_is_asked_by_its_name() {
     };
     place.hooks.register(named("bitcoin-ui"), Arc::new(render)).unwrap();
     let hook = place.hook(HookProgram::Registered(named("bitcoin-ui")));
-    assert_eq!(place.stale(&hook).await, StaleCause::Missing);
     let id = place.apply(&hook).await;
     assert_eq!(place.usable(&hook).await, id);
     let text = fs::read_to_string(place.output()).unwrap();
     assert_eq!(text, format!("v {CANARY}"));
     place.rotate("other");
     assert_eq!(place.stale(&hook).await, StaleCause::Changed);
-    fs::remove_file(place.root.join("password")).unwrap();
-    let state = place.observe(&hook).await;
-    assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
-    assert_eq!(state.usable(&[]), Ok(id));
 }
 
 #[tokio::test]
@@ -191,12 +177,6 @@ async fn digests_depend_on_the_key_of_the_host() {
     assert!(matches!(state.rendering, Rendering::Known(digest) if digest != id.digest));
     assert_eq!(state.files.get(&id), Some(&ConfigFile::Modified), "its name says nothing there");
     assert_eq!(state.usable(&[]), Err(StaleCause::Changed));
-}
-
-#[test]
-fn the_hooks_themselves_print_no_key() {
-    let shown = format!("{:?}", FileHooks::new(HostKey::from_bytes([7; 32])));
-    assert_eq!(shown, "FileHooks { registered: [], .. }");
 }
 
 #[tokio::test]

@@ -9,57 +9,63 @@ use super::*;
 #[tokio::test]
 async fn a_file_that_others_can_read_is_closed_under_its_name() {
     let place = Place::new();
-    for hook in [place.template(), place.command()] {
-        let id = place.apply(&hook).await;
-        for mode in [0o644, 0o640, 0o604, 0o400, 0o700, 0o4600] {
-            set_mode(&place.file(id), mode);
-            assert_eq!(place.stale(&hook).await, StaleCause::ReadableByOthers, "{mode:o}");
-            assert_eq!(place.apply_beside(&hook, &[id]).await, id);
-            assert_eq!(place.usable(&hook).await, id);
-            assert_eq!(mode_of(&place.file(id)), 0o600);
-        }
-        place.hooks.remove(&hook).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn files_in_a_readable_directory_are_kept_when_it_is_restricted() {
-    let place = Place::new();
     let directory = place.root.join("ui");
     for hook in [place.template(), place.command()] {
         let id = place.apply(&hook).await;
-        let inode = fs::metadata(place.file(id)).unwrap().ino();
-        set_mode(&directory, 0o755);
-        let state = place.observe(&hook).await;
-        assert_eq!(state.files, BTreeMap::from([(id, ConfigFile::ReadableByOthers)]));
-        assert_eq!(state.usable(&[]), Err(StaleCause::ReadableByOthers));
-        assert_eq!(place.apply(&hook).await, id);
-        assert_eq!(place.usable(&hook).await, id);
-        assert_eq!(mode_of(&directory), 0o700);
-        assert_eq!(fs::metadata(place.file(id)).unwrap().ino(), inode);
+        let inode = || fs::metadata(place.file(id)).unwrap().ino();
+        let modes = [0o644, 0o640, 0o604, 0o400, 0o700, 0o4600].map(|mode| (0o700, mode));
+        for (of_directory, mode) in modes.into_iter().chain([(0o755, 0o600)]) {
+            set_mode(&place.file(id), mode);
+            set_mode(&directory, of_directory);
+            let before = inode();
+            let state = place.observe(&hook).await;
+            assert_eq!(state.files, BTreeMap::from([(id, ConfigFile::ReadableByOthers)]));
+            assert_eq!(state.usable(&[]), Err(StaleCause::ReadableByOthers), "{mode:o}");
+            assert_eq!(place.apply_beside(&hook, &[id]).await, id);
+            assert_eq!(place.usable(&hook).await, id);
+            assert_eq!([mode_of(&place.file(id)), mode_of(&directory)], [0o600, 0o700]);
+            assert!(of_directory == 0o700 || inode() == before, "the file itself is kept");
+        }
         place.hooks.remove(&hook).await.unwrap();
     }
 }
 
+/// Whatever was tampered with stays as it is, and the bytes get the next epoch.
 #[tokio::test]
-async fn a_file_writable_by_others_gets_the_next_epoch() {
+async fn modified_or_writable_files_stay_and_their_content_gets_the_next_epoch() {
     let place = Place::new();
+    let large = vec![b'x'; OUTPUT_LIMIT + 1];
     for hook in [place.template(), place.command()] {
+        place.rotate("another");
+        let another = place.apply(&hook).await;
+        let another = fs::read(place.file(another)).unwrap();
+        place.rotate(CANARY);
         let mut id = place.apply(&hook).await;
-        for mode in [0o602, 0o606, 0o666] {
-            set_mode(&place.file(id), mode);
-            assert_eq!(place.stale(&hook).await, StaleCause::WritableByOthers, "{mode:o}");
-            set_mode(&place.root.join("ui"), 0o755);
-            assert_eq!(place.stale(&hook).await, StaleCause::WritableByOthers, "{mode:o}");
-            let after = place.apply(&hook).await;
-            assert_eq!(after, next(id));
-            assert_eq!(place.usable(&hook).await, after);
-            let state = place.observe(&hook).await;
-            assert_eq!(state.files.get(&id), Some(&ConfigFile::WritableByOthers));
-            assert_eq!(mode_of(&place.file(id)), mode, "it stays unchanged");
-            id = after;
+        let same = fs::read(place.file(id)).unwrap();
+        for bytes in [same.as_slice(), b"", b"edited", &large, &another] {
+            for mode in [0o602, 0o606, 0o666, 0o600, 0o644] {
+                let (state, cause) = match (bytes == same, mode & 0o002) {
+                    (false, _) => (ConfigFile::Modified, StaleCause::Changed),
+                    (true, 0) => continue,
+                    (true, _) => (ConfigFile::WritableByOthers, StaleCause::WritableByOthers),
+                };
+                fs::write(place.file(id), bytes).unwrap();
+                set_mode(&place.file(id), mode);
+                for of_directory in [0o700, 0o755] {
+                    set_mode(&place.root.join("ui"), of_directory);
+                    assert_eq!(place.stale(&hook).await, cause, "{mode:o}");
+                }
+                assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
+                assert_eq!(fs::read(place.file(id)).unwrap(), bytes);
+                assert_eq!(mode_of(&place.file(id)), mode);
+                let after = place.observe(&hook).await;
+                assert_eq!(after.files.get(&id), Some(&state));
+                assert_eq!(after.usable(&[id]), Ok(next(id)));
+                id = next(id);
+            }
         }
         place.hooks.remove(&hook).await.unwrap();
+        assert!(!place.root.join("ui").exists());
     }
 }
 
@@ -114,44 +120,6 @@ async fn an_unreadable_file_gets_the_next_epoch() {
         assert_eq!(place.names(), expected(&[id], &[]));
         assert_eq!(place.usable(&hook).await, id);
     }
-}
-
-#[tokio::test]
-async fn modified_files_stay_and_their_content_gets_the_next_epoch() {
-    let place = Place::new();
-    let large = vec![b'x'; OUTPUT_LIMIT + 1];
-    for hook in [place.template(), place.command()] {
-        let mut id = place.apply(&hook).await;
-        for modified in [b"".as_slice(), b"edited", &large] {
-            fs::write(place.file(id), modified).unwrap();
-            for mode in [0o600, 0o644, 0o666] {
-                set_mode(&place.file(id), mode);
-                assert_eq!(place.stale(&hook).await, StaleCause::Changed, "{mode:o}");
-            }
-            assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
-            assert_eq!(fs::read(place.file(id)).unwrap(), modified, "it stays unchanged");
-            let state = place.observe(&hook).await;
-            assert_eq!(state.files.get(&id), Some(&ConfigFile::Modified));
-            assert_eq!(state.usable(&[id]), Ok(next(id)));
-            id = next(id);
-        }
-        place.hooks.remove(&hook).await.unwrap();
-        assert!(!place.root.join("ui").exists());
-    }
-}
-
-#[tokio::test]
-async fn a_file_under_the_name_of_other_bytes_is_modified() {
-    let place = Place::new();
-    let hook = place.template();
-    let before = place.apply(&hook).await;
-    place.rotate("other");
-    let after = place.apply(&hook).await;
-    fs::copy(place.file(before), place.file(after)).unwrap();
-    let state = place.observe(&hook).await;
-    assert_eq!(state.files.get(&before), Some(&ConfigFile::Intact));
-    assert_eq!(state.files.get(&after), Some(&ConfigFile::Modified));
-    assert_eq!(state.usable(&[]), Err(StaleCause::Changed));
 }
 
 #[tokio::test]

@@ -58,28 +58,6 @@ fn the_ownership_label_is_found_among_non_utf8_bytes() {
 }
 
 #[test]
-fn a_copy_of_another_companions_unit_is_unmanaged() {
-    assert_unmanaged(&file(labelled("archy-bitcoin-ui", REVISION)), "another companion");
-    assert_unmanaged(&file(labelled("archy-lnd-ui2", REVISION)), "another companion");
-}
-
-#[test]
-fn a_file_without_the_ownership_label_is_unmanaged() {
-    assert_unmanaged(&file("{}"), "without the ownership label");
-    assert_unmanaged(&file([0xff, 0xfe, 0x00, 0x07]), "without the ownership label");
-}
-
-#[test]
-fn a_file_emptied_by_power_loss_is_managed_but_not_listed() {
-    for blank in [file(""), file(vec![0; 4096])] {
-        assert!(!of(&blank).is_labelled());
-        assert_managed(blank, None);
-    }
-    assert!(of(&file(labelled("archy-lnd-ui", REVISION))).is_labelled());
-    assert!(!of(&file("{}")).is_labelled());
-}
-
-#[test]
 fn a_file_of_another_user_or_with_hard_links_is_unmanaged() {
     let mut others = file(labelled("archy-lnd-ui", REVISION));
     others.status.uid += 1;
