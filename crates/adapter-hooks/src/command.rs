@@ -4,7 +4,6 @@
 //! discarded: it may contain the file's secret, and no filter is reliable. Errors report the exit status and recommend
 //! running the program manually.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -161,7 +160,9 @@ impl Invocation {
         command
             .args(self.argv.iter().skip(1))
             .env_clear()
-            .envs(environment())
+            .env("PATH", PATH)
+            .env("LANG", "C")
+            .envs(PASSED_ON.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -185,13 +186,6 @@ async fn started(mut command: Command) -> io::Result<(ProcessGroup, Child)> {
         Ok((ProcessGroup::of(&child), child))
     });
     spawned.await.unwrap_or_else(|stuck| Err(io::Error::other(stuck)))
-}
-
-fn environment() -> Vec<(&'static str, OsString)> {
-    let fixed = [("PATH", PATH.into()), ("LANG", "C".into())];
-    let passed_on =
-        PASSED_ON.into_iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value)));
-    fixed.into_iter().chain(passed_on).collect()
 }
 
 /// Terminates the group: SIGTERM, then SIGKILL. Bounded, even if the kernel cannot end the process.

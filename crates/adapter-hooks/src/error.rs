@@ -1,5 +1,6 @@
 //! Errors of hooks and their port error kinds.
 
+use companion_core::model::hook::HookSpec;
 use companion_core::ports::{PortError, PortErrorKind};
 use durable_dir::{DirError, FileKind};
 use host_files::blocking::Stuck;
@@ -48,10 +49,10 @@ impl HookError {
         }
     }
 
-    /// Returns the port error for `attempted` (a verb: `observe`) on the hook of `output`.
-    pub(crate) fn for_port(self, attempted: &str, output: &str) -> PortError {
-        PortError::new(self.kind(), format!("failed to {attempted} the hook of `{output}`"))
-            .with_source(self)
+    /// Returns a function that converts an error of `attempted` (a verb: `observe`) on `hook`.
+    pub(crate) fn during(attempted: &str, hook: &HookSpec) -> impl Fn(Self) -> PortError {
+        let message = format!("failed to {attempted} the hook of `{}`", hook.output);
+        move |error| PortError::new(error.kind(), message.as_str()).with_source(error)
     }
 }
 

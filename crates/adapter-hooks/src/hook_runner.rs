@@ -211,7 +211,7 @@ pub async fn sweep(hook: &HookSpec, unwanted: bool) -> PortResult<usize> {
     let work = move || Output::new(&path)?.cleanup(unwanted);
     let swept =
         blocking::within(FILE_TIMEOUT, work).await.unwrap_or_else(|stuck| Err(stuck.into()));
-    swept.map_err(|error| error.for_port("clean up", hook.output.as_str()))
+    swept.map_err(HookError::during("clean up", hook))
 }
 
 impl fmt::Debug for FileHooks {
@@ -225,12 +225,12 @@ impl fmt::Debug for FileHooks {
 #[async_trait]
 impl HookRunner for FileHooks {
     async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
-        self.observed(hook).await.map_err(|error| error.for_port("observe", hook.output.as_str()))
+        self.observed(hook).await.map_err(HookError::during("observe", hook))
     }
 
     async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
         let rendered = self.rendered(hook).await.and_then(checked);
-        rendered.map_err(|error| error.for_port("render", hook.output.as_str()))
+        rendered.map_err(HookError::during("render", hook))
     }
 
     async fn commit(
@@ -239,14 +239,13 @@ impl HookRunner for FileHooks {
         rendered: Rendered,
         claimed: &[ConfigId],
     ) -> PortResult<ConfigId> {
-        self.committed(hook, rendered, claimed)
-            .await
-            .map_err(|error| error.for_port("commit", hook.output.as_str()))
+        let committed = self.committed(hook, rendered, claimed).await;
+        committed.map_err(HookError::during("commit", hook))
     }
 
     async fn sweep(&self, hook: &HookSpec, keep: ConfigId) -> PortResult<()> {
         let swept = self.blocking(hook, move |output, _| output.sweep(keep)).await;
-        let count = swept.map_err(|error| error.for_port("clean up", hook.output.as_str()))?;
+        let count = swept.map_err(HookError::during("clean up", hook))?;
         if count > 0 {
             tracing::info!(output = %hook.output, count, "removed replaced rendered files");
         }
@@ -255,7 +254,7 @@ impl HookRunner for FileHooks {
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
         let removed = self.blocking(hook, |output, _| output.remove()).await;
-        let removed = removed.map_err(|error| error.for_port("remove", hook.output.as_str()))?;
+        let removed = removed.map_err(HookError::during("remove", hook))?;
         if let Some(known) = self.outputs().get_mut(&hook.output) {
             // Who waits for the lock still has it.
             *known = Known { lock: Arc::clone(&known.lock), ..Known::default() };

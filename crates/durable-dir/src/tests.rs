@@ -3,8 +3,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use tempfile::TempDir;
 
@@ -72,24 +70,6 @@ fn is_irregular<T>(result: Result<T, DirError>, expected: FileKind) -> bool {
 
 fn is_not_found(error: &DirError) -> bool {
     error.system_kind() == Some(std::io::ErrorKind::NotFound)
-}
-
-/// Runs `write` repeatedly while another thread calls `check`.
-fn while_reading(check: impl Fn() + Sync, write: impl Fn(usize)) {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let mut seen = 0_u32;
-            while !done.load(Ordering::Acquire) {
-                check();
-                seen += 1;
-            }
-            seen
-        });
-        (0..100).for_each(write);
-        done.store(true, Ordering::Release);
-        assert!(reader.join().unwrap() > 0);
-    });
 }
 
 /// The working directory of the process started by [`rerun`].

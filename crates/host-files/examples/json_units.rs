@@ -41,13 +41,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     store.write(&unit).await?;
     show("restored", &store, &unit).await?;
 
-    fs::write(&file, "{}")?;
-    show("replaced by a file without the label", &store, &unit).await?;
-    if let Err(error) = store.remove(&unit.name).await {
-        println!("{:>36}: {error}", "removal");
-    }
-    fs::remove_file(&file)?;
-    store.write(&unit).await?;
     store.remove(&unit.name).await?;
     show("removed", &store, &unit).await
 }
@@ -55,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn show(when: &str, store: &impl UnitStore, unit: &UnitSpec) -> Result<(), Box<dyn Error>> {
     let names = BTreeMap::from([(unit.name.clone(), Some(unit.clone()))]);
     for file in store.observe(&names).await.into_values() {
-        println!("{when:>36}: {:?}", file?.state);
+        println!("{when:>8}: {:?}", file?.state);
     }
     Ok(())
 }

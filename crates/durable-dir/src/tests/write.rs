@@ -1,5 +1,8 @@
 //! Writing is atomic, with the mode from the first byte.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use super::*;
 
 #[test]
@@ -69,18 +72,28 @@ fn no_umask_changes_the_asked_mode() {
 fn a_reader_sees_the_old_bytes_or_target_or_the_new_one_whole() {
     let (_held, path, dir) = place();
     let versions = [vec![b'a'; 70_000], vec![b'b'; 50_000]];
-    let check = || {
-        let bytes = fs::read(path.join("file")).unwrap();
-        assert!(versions.contains(&bytes), "{} bytes, mixed or truncated", bytes.len());
-        let target = fs::read_link(path.join("link")).unwrap();
-        assert!(["0", "1"].map(Path::new).contains(&target.as_path()), "{target:?}");
-    };
     let write = |turn: usize| {
         dir.write("file", &versions[turn % 2], 0o600).unwrap();
         dir.link("link", ["0", "1"][turn % 2]).unwrap();
     };
     write(1);
-    while_reading(check, write);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = 0_u32;
+            while !done.load(Ordering::Acquire) {
+                let bytes = fs::read(path.join("file")).unwrap();
+                assert!(versions.contains(&bytes), "{} bytes, mixed or truncated", bytes.len());
+                let target = fs::read_link(path.join("link")).unwrap();
+                assert!(["0", "1"].map(Path::new).contains(&target.as_path()), "{target:?}");
+                seen += 1;
+            }
+            seen
+        });
+        (0..100).for_each(write);
+        done.store(true, Ordering::Release);
+        assert!(reader.join().unwrap() > 0);
+    });
 }
 
 #[test]
