@@ -14,9 +14,9 @@ use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
 use companion_core::model::revision::Revision;
-use quadlet::{Container, ContainerUnit, PodmanVersion};
+use quadlet::{ContainerUnit, PodmanVersion};
 
-use crate::model::{self, units::Field, units::VERSIONS};
+use crate::model::{self, units::Field, units::VERSIONS, units::unit_of};
 use crate::nginx_reader::structure;
 
 /// A catalog file or a backend manifest: parses it, renders each companion and reads the unit back.
@@ -49,7 +49,10 @@ fn rendered(spec: &CompanionSpec) {
     let unit = DesiredCompanion::new(spec.clone(), Generation::default()).unit(&image, revision);
     for scope in [Scope::User, Scope::System] {
         for version in [VERSIONS[0], VERSIONS[3]] {
-            let unit = container_unit(&unit, scope);
+            let unit = match container_unit(&unit, scope, version) {
+                Ok(unit) => unit,
+                Err(error) => return one_line(&error.to_string()),
+            };
             if let Some(text) = read_back(&unit, version) {
                 let named = quadlet::extension_value(&text, "X-Companion", "Companion");
                 assert_eq!(named.as_deref(), Some(spec.name.as_str()), "{text}");
@@ -84,13 +87,12 @@ fn read_back(unit: &ContainerUnit, version: PodmanVersion) -> Option<String> {
 pub fn unit(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let version = VERSIONS[usize::from(*first) % VERSIONS.len()];
-    let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
-    for piece in rest.split(|byte| *byte == 0xff).take(8) {
-        let Some((field, text)) = piece.split_first() else { continue };
+    let pieces = rest.split(|byte| *byte == 0xff).take(8).filter_map(<[u8]>::split_first);
+    let fields = pieces.map(|(field, text)| {
         let field = Field::ALL[usize::from(*field) % Field::ALL.len()];
-        field.set(&mut unit, &String::from_utf8_lossy(text));
-    }
-    read_back(&unit, version);
+        (field, String::from_utf8_lossy(text).into_owned())
+    });
+    read_back(&unit_of(&fields.collect::<Vec<_>>()), version);
 }
 
 /// A template and, after a byte 0, the value that fills it.

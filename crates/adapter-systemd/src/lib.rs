@@ -19,8 +19,7 @@
 //! |---|---|
 //! | `scope` | the service manager, and with it the directory, the bus and the target |
 //! | `unit_text` | how Quadlet expresses each setting of a unit, and the ownership label |
-//! | `selinux` | which mounts are relabelled on a host with SELinux |
-//! | `rendering` | the whole text |
+//! | `probe`, `selinux` | the command of a health check, and which mounts are relabelled |
 //! | `generator` | where the host's generator is, and how to interpret its output |
 //! | `unit_store` | [`QuadletDir`]: the port over the five above and `host_files::units`, which decides about the files |
 //! | `dbus` | the methods and properties of systemd that are used |
@@ -50,7 +49,6 @@ mod probe;
 mod process;
 mod processes;
 mod reload_check;
-mod rendering;
 mod scope;
 mod selinux;
 mod service_manager;
@@ -63,8 +61,7 @@ pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
 pub use host_files::blocking::Stuck;
 pub use reload_check::{SameContainer, UnloadableFile, UnloadableUnits, unloadable_units};
-pub use rendering::{RenderedUnit, render_unit};
 pub use scope::{Scope, ScopeError};
 pub use service_manager::{Limits, SystemdManager};
 pub use unit_store::QuadletDir;
-pub use unit_text::container_unit;
+pub use unit_text::{RenderedUnit, container_unit, render_unit};

@@ -4,24 +4,10 @@
 //! there; without any the check fails, with that in its output.
 
 use companion_core::model::container::{HealthCheck, Probe};
-use quadlet::Start;
-
-use crate::unit_text::TIMEOUT_START;
-
-/// Returns when a start is complete: at the first success of `check`, or when the container runs.
-pub(crate) fn start(check: Option<&HealthCheck>) -> Start {
-    let Some(check) = check else {
-        return Start::RunningWithin(TIMEOUT_START);
-    };
-    let command = command(check);
-    let HealthCheck { interval, timeout, retries, start_period, .. } = *check;
-    let check = quadlet::HealthCheck { command, interval, timeout, retries, start_period };
-    Start::Healthy { check, margin: TIMEOUT_START }
-}
 
 /// The command that ends within its timeout: Podman 5.4.2 does not end a check that hangs, and reports the
 /// container as healthy meanwhile.
-fn command(check: &HealthCheck) -> String {
+pub(crate) fn command(check: &HealthCheck) -> String {
     let limit = check.timeout;
     let tried = tried(&check.probe).replace('\'', r"'\''");
     format!(

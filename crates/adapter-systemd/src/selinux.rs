@@ -19,7 +19,15 @@
 use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
-use quadlet::Relabel;
+
+/// An SELinux label for the content of a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relabel {
+    /// Shared among containers (`z`).
+    Shared,
+    /// For this container alone (`Z`).
+    Private,
+}
 
 /// System directories, with all their contents.
 const SYSTEM: [&str; 14] = [

@@ -26,8 +26,8 @@ use host_files::units::UnitFiles;
 use quadlet::PodmanVersion;
 
 use crate::generator::{Generator, GeneratorError, sweep_stage};
-use crate::rendering::render_unit;
 use crate::scope::{Scope, ScopeError};
+use crate::unit_text::render_unit;
 pub(crate) use form::QuadletForm;
 
 mod drop_ins;

@@ -1,25 +1,23 @@
 //! Rendering throughput for one companion and one backend.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use quadlet::{Container, ContainerUnit, Network, PodmanVersion, Volume};
+use quadlet::{ContainerUnit, PodmanVersion, key};
 
 fn companion() -> ContainerUnit {
-    let mut container = Container::new("localhost/bitcoin-ui:latest");
-    container.network = Some(Network::Host);
-    container.volumes.push(Volume::read_only(
-        "/var/lib/archipelago/bitcoin-ui/nginx.conf",
-        "/etc/nginx/conf.d/default.conf",
-    ));
-    ContainerUnit::new(container)
+    let mut unit = ContainerUnit::new();
+    unit.add(key::IMAGE, "localhost/bitcoin-ui:latest");
+    unit.add(key::NETWORK, "host");
+    unit.add(key::VOLUME, "/var/lib/bitcoin-ui/nginx.conf:/etc/nginx/conf.d/default.conf:ro");
+    unit
 }
 
 fn backend() -> ContainerUnit {
     let mut unit = companion();
-    unit.container.environment =
-        (0..40).map(|n| (format!("SETTING_{n}"), format!("value {n} 100%"))).collect();
-    unit.container.labels =
-        (0..40).map(|n| (format!("label-{n}"), format!("value \"{n}\" $HOME"))).collect();
-    unit.container.exec = (0..40).map(|n| format!("--option-{n}=a b")).collect();
+    for n in 0..40 {
+        unit.add_pair(key::ENVIRONMENT, &format!("SETTING_{n}"), &format!("value {n} 100%"));
+        unit.add_pair(key::LABEL, &format!("label-{n}"), &format!("value \"{n}\" $HOME"));
+    }
+    unit.add_words(key::EXEC, (0..40).map(|n| format!("--option-{n}=a b")));
     unit
 }
 

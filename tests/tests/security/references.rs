@@ -4,9 +4,6 @@ use archipelago_companions::manifest::{BackendManifest, Format};
 use companion_core::model::container::NetworkName;
 use companion_core::model::image::ImageRef;
 
-use proptest::prelude::*;
-use quadlet::{Container, ContainerUnit, PodmanVersion};
-
 use crate::companions_of;
 
 /// Every transport of containers-image (containers-transports(5)), and other inputs that podman accepts for an image.
@@ -208,38 +205,5 @@ fn certificates_are_verified_except_for_allow_listed_registries() {
         [host, &format!("{host}:3001"), &format!("x.{listed}"), &format!("{host}.example:3000")]
     {
         assert!(verified(near), "{near}");
-    }
-}
-
-fn is_accepted_by_quadlet(text: &str) -> bool {
-    ContainerUnit::new(Container::new(text)).render(PodmanVersion::new(5, 4, 2)).is_ok()
-}
-
-/// References, and texts that are nearly some.
-fn near_references() -> impl Strategy<Value = String> {
-    let registry = prop_oneof![
-        "[a-z]{1,6}(:[0-9]{1,5})?",
-        "(localhost|[a-zA-Z0-9-]{1,5}\\.[a-z0-9.-]{1,5}|dir|oci)(:[0-9]{0,6})?",
-    ];
-    let path =
-        prop_oneof!["[a-z0-9._/-]{1,12}", "[a-z]{1,3}(/[a-z0-9]{1,3}){0,2}", "[a-z]{230,250}"];
-    let tag = prop_oneof![Just(String::new()), ":[A-Za-z0-9._-]{0,8}", ":[a-z]{126,130}"];
-    let digest = prop_oneof![
-        4 => Just(String::new()),
-        1 => "@sha256:[0-9a-f]{64}",
-        1 => "@sha512:[0-9a-f]{128}",
-        1 => "@sha256:[0-9a-fA-F]{63,65}",
-    ];
-    (registry, path, tag, digest)
-        .prop_map(|(registry, path, tag, digest)| format!("{registry}/{path}{tag}{digest}"))
-}
-
-proptest! {
-    /// Only the core has the grammar of references. Neither crate knows the other: quadlet refuses what Podman would read
-    /// as something else.
-    #[test]
-    fn quadlet_accepts_every_reference_of_the_core(text in near_references()) {
-        let core = ImageRef::new(text.as_str()).is_ok();
-        prop_assert!(!core || is_accepted_by_quadlet(&text), "only the core accepts {text:?}");
     }
 }

@@ -10,14 +10,13 @@ use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use host_files::blocking::{self, FILE_LIMIT};
 use host_files::units::{Label, UnitForm, UnitText};
-use quadlet::{PodmanVersion, Refusal, extension_value};
+use quadlet::{Key, PodmanVersion, extension_value, key};
 
 use super::drop_ins;
 use super::search_path::search_path;
 use crate::generator::{Generator, GeneratorError};
-use crate::rendering::unit_text;
 use crate::scope::Scope;
-use crate::unit_text::{MARK_NAME, MARK_REVISION, MARK_SECTION};
+use crate::unit_text::{MARK_NAME, MARK_REVISION, container_unit};
 
 /// How units are worded and validated on this host.
 #[derive(Debug, Clone)]
@@ -73,10 +72,12 @@ impl UnitForm for QuadletForm {
 
     fn text(&self, unit: &UnitSpec) -> PortResult<String> {
         let podman = self.version();
-        unit_text(unit, self.scope, podman).map_err(|error| {
-            let kind = match error.refusal() {
-                Refusal::NeedsPodman { .. } => PortErrorKind::Unavailable,
-                _ => PortErrorKind::Invalid,
+        let made = container_unit(unit, self.scope, podman);
+        made.and_then(|made| made.render(podman)).map_err(|error| {
+            let kind = if error.is_about_podman() {
+                PortErrorKind::Unavailable
+            } else {
+                PortErrorKind::Invalid
             };
             let name = &unit.name;
             let text = format!("the unit of `{name}` cannot be rendered for Podman {podman}");
@@ -86,12 +87,13 @@ impl UnitForm for QuadletForm {
 
     /// The label, or the previous manager's description of this very name.
     fn label(&self, name: &CompanionName, text: &str) -> Option<Label> {
-        if let Some(companion) = extension_value(text, MARK_SECTION, MARK_NAME) {
-            let revision = extension_value(text, MARK_SECTION, MARK_REVISION);
+        let value = |key: Key| extension_value(text, key.section, key.name);
+        if let Some(companion) = value(MARK_NAME) {
+            let revision = value(MARK_REVISION);
             let revision = revision.and_then(|text| text.parse().ok());
             return Some(Label { companion, revision });
         }
-        let description = extension_value(text, "Unit", "Description")?;
+        let description = value(key::DESCRIPTION)?;
         let companion = description.strip_prefix(self.legacy.as_deref()?)?;
         let is_named = companion == name.as_str();
         is_named.then(|| Label { companion: companion.to_owned(), revision: None })

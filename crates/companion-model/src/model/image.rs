@@ -33,8 +33,6 @@ impl ImageRef {
 const TRANSPORTS: &str = "atomic containers-storage dir docker docker-archive docker-daemon oci \
      oci-archive ostree sif tarball";
 
-/// `quadlet` knows nothing of this crate and has no grammar of references, but accepts whatever this one accepts:
-/// `tests/tests/security/references.rs` tests this.
 fn is_full_reference(text: &str) -> bool {
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),

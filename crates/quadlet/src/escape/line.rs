@@ -1,7 +1,24 @@
 //! Values that are read as a whole line: without unquoting or unescaping, they cannot be quoted or escaped either.
 
-use super::{check_semicolon, double_for_command};
-use crate::error::Refusal;
+use super::{Refusal, check_semicolon, double_for_command};
+
+/// Suffixes by which Quadlet recognises a unit file, in any version so far.
+const UNITS: [&str; 8] =
+    [".container", ".volume", ".network", ".kube", ".image", ".pod", ".build", ".artifact"];
+
+/// An argument that is neither an option nor the name of a unit file, alone or before a colon.
+pub(super) fn name(value: &str) -> Result<String, Refusal> {
+    let is_unit = |part: &str| UNITS.iter().any(|suffix| part.ends_with(suffix));
+    let is_path = value.starts_with('/');
+    if !is_path && (is_unit(value) || value.split_once(':').is_some_and(|(name, _)| is_unit(name)))
+    {
+        return Err(Refusal::new(value, "refers to another unit"));
+    }
+    if value.starts_with('-') {
+        return Err(Refusal::new(value, "is an option"));
+    }
+    argument(value)
+}
 
 /// A value that Quadlet passes to podman as one argument.
 ///
@@ -10,7 +27,7 @@ use crate::error::Refusal;
 pub(super) fn argument(value: &str) -> Result<String, Refusal> {
     let spelt = verbatim(value)?;
     if value.starts_with('"') || value.ends_with('"') {
-        return Err(Refusal::value(value, "starts or ends with a double quote"));
+        return Err(Refusal::new(value, "starts or ends with a double quote"));
     }
     check_semicolon(value)?;
     Ok(double_for_command(&spelt))
@@ -27,10 +44,10 @@ pub(super) fn verbatim(value: &str) -> Result<String, Refusal> {
         return Err(Refusal::control(value, found));
     }
     if value.starts_with(char::is_whitespace) || value.ends_with(char::is_whitespace) {
-        return Err(Refusal::value(value, "starts or ends with a blank"));
+        return Err(Refusal::new(value, "starts or ends with a blank"));
     }
     if value.ends_with('\\') {
-        return Err(Refusal::value(value, "ends with a backslash"));
+        return Err(Refusal::new(value, "ends with a backslash"));
     }
     Ok(value.to_owned())
 }

@@ -1,7 +1,6 @@
 //! Values that are split into words.
 
-use super::{check_semicolon, double_for_command};
-use crate::error::Refusal;
+use super::{Refusal, check_semicolon, double_for_command};
 
 /// A word that Quadlet unquotes and unescapes, and passes to podman.
 pub(super) fn argument(word: &str) -> Result<String, Refusal> {
@@ -12,29 +11,27 @@ pub(super) fn argument(word: &str) -> Result<String, Refusal> {
 /// A word that Quadlet unquotes but does not unescape, so it cannot contain a quote.
 pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
     check_semicolon(word)?;
-    if let Some(found) = word.chars().find(|c| c.is_control()) {
-        return Err(Refusal::control(word, found));
-    }
-    if word.contains(['"', '\'']) {
-        return Err(Refusal::value(word, "contains a quote or a backslash"));
-    }
-    let doubled = double_for_command(word);
-    // Quoting protects a trailing backslash, which would continue the line, and a trailing blank, which Quadlet would
-    // trim by Unicode's definition.
-    let quote = word.contains(|c: char| c == '\\' || c.is_whitespace());
-    Ok(if quote { format!("\"{doubled}\"") } else { doubled })
+    bare_or_quoted(word, &['"', '\''], double_for_command(word))
 }
 
 /// A path that systemd unquotes without unescaping, and expands `%` in.
 pub(super) fn path(word: &str) -> Result<String, Refusal> {
+    bare_or_quoted(word, &['"', '\'', '\\'], word.replace('%', "%%"))
+}
+
+/// Returns `spelt`, quoted if `word` needs it, which has no escape for control characters and `never`.
+///
+/// Quoting protects a trailing backslash, which would continue the line, and a trailing blank, which Quadlet would trim by
+/// Unicode's definition.
+fn bare_or_quoted(word: &str, never: &[char], spelt: String) -> Result<String, Refusal> {
     if let Some(found) = word.chars().find(|c| c.is_control()) {
         return Err(Refusal::control(word, found));
     }
-    if word.contains(['"', '\'', '\\']) {
-        return Err(Refusal::value(word, "contains a quote or a backslash"));
+    if word.contains(never) {
+        return Err(Refusal::new(word, "contains a quote or a backslash"));
     }
-    let doubled = word.replace('%', "%%");
-    Ok(if word.contains(char::is_whitespace) { format!("\"{doubled}\"") } else { doubled })
+    let quote = word.contains(|c: char| c == '\\' || c.is_whitespace());
+    Ok(if quote { format!("\"{spelt}\"") } else { spelt })
 }
 
 /// An assignment that systemd unquotes, unescapes and expands `%` in; `$` is not special, and tab and line feed are the

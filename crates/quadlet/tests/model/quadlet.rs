@@ -2,6 +2,7 @@
 //! where they differ.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use ::quadlet::PodmanVersion;
 
@@ -25,8 +26,11 @@ pub(crate) fn generate(text: &str, version: PodmanVersion) -> Result<String, Str
         if is_reference(key, value) {
             return Err(format!("{value} is a reference"));
         }
-        if !known_keys(version).any(|known| known == key) {
+        if KNOWN_KEYS.get(key.as_str()).is_none_or(|since| version < *since) {
             return Err(format!("unsupported key '{key}' in group 'Container'"));
+        }
+        if key == "Notify" && version < PodmanVersion::new(5, 0, 0) {
+            return Err("`Notify=healthy` is read as `no`".to_owned());
         }
     }
     let mut argv = vec!["/usr/bin/podman".to_owned(), "run".to_owned()];
@@ -202,7 +206,7 @@ impl UnitFile {
     }
 }
 
-const SCALARS: [(&str, &str); 11] = [
+pub(super) const SCALARS: [(&str, &str); 11] = [
     ("HostName", "--hostname"),
     ("WorkingDir", "--workdir"),
     ("Entrypoint", "--entrypoint"),
@@ -216,7 +220,7 @@ const SCALARS: [(&str, &str); 11] = [
     ("HealthStartPeriod", "--health-start-period"),
 ];
 
-const LINES: [(&str, &str); 5] = [
+pub(super) const LINES: [(&str, &str); 5] = [
     ("Network", "--network"),
     ("PublishPort", "--publish"),
     ("AddHost", "--add-host"),
@@ -224,52 +228,12 @@ const LINES: [(&str, &str); 5] = [
     ("Tmpfs", "--tmpfs"),
 ];
 
-/// The keys of `[Container]` that this project may write, by the first release with them.
-fn known_keys(version: PodmanVersion) -> impl Iterator<Item = &'static str> {
-    let rows: [(PodmanVersion, &[&str]); 5] = [
-        (
-            PodmanVersion::new(4, 4, 0),
-            &[
-                "AddCapability",
-                "AddDevice",
-                "ContainerName",
-                "DropCapability",
-                "Environment",
-                "Exec",
-                "Group",
-                "Image",
-                "Label",
-                "Network",
-                "NoNewPrivileges",
-                "PodmanArgs",
-                "PublishPort",
-                "ReadOnly",
-                "User",
-                "Volume",
-            ],
-        ),
-        (
-            PodmanVersion::new(4, 5, 0),
-            &[
-                "HealthCmd",
-                "HealthInterval",
-                "HealthRetries",
-                "HealthStartPeriod",
-                "HealthTimeout",
-                "Mount",
-                "Secret",
-                "Tmpfs",
-            ],
-        ),
-        (PodmanVersion::new(4, 6, 0), &["HostName", "Pull", "WorkingDir"]),
-        // `Notify=` is older, and `healthy` is not.
-        (PodmanVersion::new(5, 0, 0), &["Entrypoint", "Notify", "StopTimeout"]),
-        (PodmanVersion::new(5, 3, 0), &["AddHost"]),
-    ];
-    rows.into_iter()
-        .filter(move |(since, _)| version >= *since)
-        .flat_map(|(_, keys)| keys.iter().copied())
-}
+/// The keys of `[Container]`, with the first version that has them.
+pub(crate) static KNOWN_KEYS: LazyLock<BTreeMap<&str, PodmanVersion>> = LazyLock::new(|| {
+    let lines = include_str!("../../testdata/container-keys.txt").lines();
+    let rows = lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+    rows.filter_map(|(key, version)| Some((key, version.parse().ok()?))).collect()
+});
 
 /// Returns whether a value is the name of another unit file, which would have to exist.
 fn is_reference(key: &str, value: &str) -> bool {

@@ -60,8 +60,8 @@ fn has_lone_semicolon(line: &str) -> bool {
     false
 }
 
-/// Returns the variables of `[Service] Environment=`, sorted by name; the last assignment counts.
-pub(crate) fn environment(service: &str) -> Result<Vec<(String, String)>, String> {
+/// Returns the variables of `[Service] Environment=` as `NAME=value`, sorted by name; the last assignment counts.
+pub(crate) fn environment(service: &str) -> Result<Vec<String>, String> {
     let mut found = std::collections::BTreeMap::new();
     for line in values(service, "Service", "Environment")? {
         for word in split(&line, Rules::Systemd)? {
@@ -73,7 +73,7 @@ pub(crate) fn environment(service: &str) -> Result<Vec<(String, String)>, String
             found.insert(name.to_owned(), value.to_owned());
         }
     }
-    Ok(found.into_iter().collect())
+    Ok(found.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
 }
 
 /// Expands `%%` and keeps Quadlet's own specifiers; any other is an error.

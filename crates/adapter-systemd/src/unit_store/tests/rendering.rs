@@ -26,7 +26,8 @@ async fn another_podman_makes_units_outdated_and_not_edited() {
 #[tokio::test]
 async fn a_unit_of_a_release_without_renderings_is_outdated() {
     let place = Place::made();
-    let text = crate::container_unit(&unit(1), Scope::User).render(PODMAN).unwrap();
+    let text =
+        crate::container_unit(&unit(1), Scope::User, PODMAN).unwrap().render(PODMAN).unwrap();
     fs::write(place.file("web"), text).unwrap();
     let revision = unit(1).revision;
     assert_eq!(place.state(&unit(0)).await, UnitFileState::Outdated { revision });
