@@ -26,7 +26,7 @@ use crate::error::BusError;
 
 mod job_log;
 
-pub(crate) use job_log::{JobLog, LogPosition};
+pub(crate) use job_log::JobLog;
 
 /// The path above all unit objects.
 const UNITS_PATH: &str = "/org/freedesktop/systemd1/unit";
@@ -243,7 +243,7 @@ impl Session {
         // systemd sends one for the type of each unit, and then one for this interface.
         let changes = stream(changes.path_namespace(UNITS_PATH).add_arg(UNIT).build()).await?;
         let signals = Signals { removed, owners, reloads, changes };
-        let (sender, jobs) = watch::channel(JobLog::new());
+        let (sender, jobs) = watch::channel(JobLog::default());
         let listener = tokio::spawn(listen(signals, sender, units)).abort_handle();
         let session = Self { connection, jobs, listener };
         session.manager().await?.subscribe().await?;
@@ -263,6 +263,12 @@ impl Session {
     /// Returns the job results received on this connection.
     pub(crate) fn jobs(&self) -> watch::Receiver<JobLog> {
         self.jobs.clone()
+    }
+
+    /// Waits until no more signals are received.
+    pub(crate) async fn closed(&self) {
+        let mut jobs = self.jobs();
+        while jobs.changed().await.is_ok() {}
     }
 
     /// Returns a proxy for the manager object.

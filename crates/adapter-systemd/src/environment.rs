@@ -61,7 +61,7 @@ pub async fn differing_directories(scope: Scope) -> PortResult<Vec<DifferingDire
         let manager = manager_properties(scope).await?;
         let entries = manager.texts("Environment")?;
         let compare = move || differing(scope, &|name| env::var_os(name), &of_entries(&entries));
-        blocking::within(LIMIT, compare).await.map_err(|_stuck| BusError::Unread)
+        Ok(blocking::within(LIMIT, compare).await?)
     };
     read.await.map_err(|error: BusError| error.during("read systemd's environment"))
 }

@@ -29,12 +29,9 @@ pub(crate) enum BusError {
     /// No reply within the time limit.
     #[error("no reply within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// Reading procfs or cgroupfs timed out.
-    #[error("reading procfs or cgroupfs timed out")]
-    Unread,
-    /// The unit directory could not be resolved.
-    #[error("failed to resolve the unit directory")]
-    Directory(#[source] Stuck),
+    /// Files of the kernel or of the unit directory could not be read in time.
+    #[error("failed to read files of the host")]
+    Files(#[from] Stuck),
     /// The reply has an unexpected form.
     #[error("unexpected reply: {0}")]
     NotUnderstood(String),
@@ -53,9 +50,7 @@ impl BusError {
                 io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
                 _ => PortErrorKind::Transient,
             },
-            Self::Closed | Self::TimedOut(_) | Self::Unread | Self::Directory(_) => {
-                PortErrorKind::Transient
-            }
+            Self::Closed | Self::TimedOut(_) | Self::Files(_) => PortErrorKind::Transient,
             Self::Rejected(_) => PortErrorKind::Denied,
             Self::NotUnderstood(_) => PortErrorKind::Unavailable,
         }
@@ -66,7 +61,7 @@ impl BusError {
         match self {
             Self::Connect { .. } | Self::Broken(_) | Self::Closed | Self::Rejected(_) => true,
             Self::Refused { name, .. } => name == "org.freedesktop.DBus.Error.Disconnected",
-            Self::TimedOut(_) | Self::Unread | Self::Directory(_) | Self::NotUnderstood(_) => false,
+            Self::TimedOut(_) | Self::Files(_) | Self::NotUnderstood(_) => false,
         }
     }
 

@@ -10,16 +10,16 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use companion_core::ports::PortErrorKind;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, Trust};
-use host_files::blocking::{self, FILE_LIMIT, Stuck};
+use host_files::blocking::{self, FILE_LIMIT};
 use host_files::errors::kind_of;
 use host_files::units::UnitText;
+use tokio::process::Command;
 
-use crate::process::Ended;
+use crate::process::{self, Ended};
 use crate::scope::Scope;
 
-mod process;
 pub(crate) mod verdict;
 
 pub(crate) use verdict::bare;
@@ -37,98 +37,22 @@ const GENERATOR_DIRS: [&str; 4] =
 const PROGRAMS: [&str; 3] =
     ["/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet", "/usr/local/libexec/podman/quadlet"];
 
+/// More than the service generated from the largest unit.
+const OUTPUT_LIMIT: u64 = 4 * 1024 * 1024;
+/// The environment variables that the generator inherits: nothing of our own service (`NOTIFY_SOCKET`) and nothing that
+/// redirects the generator (`PODMAN`).
+const PASSED_ON: [&str; 4] = ["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "TMPDIR"];
+
 /// Prefix of a staging directory's name, followed by the process ID of its creator.
 const STAGE_PREFIX: &str = "unit-";
 
 /// The host's generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generator {
+pub(crate) struct Generator {
     program: PathBuf,
     scope: Scope,
     limit: Duration,
     stage: PathBuf,
-}
-
-/// Why a unit was rejected.
-#[derive(Debug, thiserror::Error)]
-pub enum GeneratorError {
-    /// No generator is installed.
-    #[error("no Quadlet generator is installed (it comes with Podman 4.4 and newer; looked for {})", shown_paths(.tried))]
-    NotFound {
-        /// The paths that were tried.
-        tried: Vec<PathBuf>,
-    },
-    /// The operator masked the generator with a file that is not a program (systemd.generator(7)).
-    #[error("the Quadlet generator is masked by `{}`", .path.display())]
-    Masked {
-        /// The path of the mask.
-        path: PathBuf,
-    },
-    /// Staging the unit failed.
-    #[error("failed to create a staging directory for the unit")]
-    Stage {
-        /// The file system's error.
-        #[source]
-        source: DirError,
-    },
-    /// Reading the generator's files timed out.
-    #[error("reading the generator's files timed out")]
-    Stuck(#[from] Stuck),
-    /// Running the generator failed.
-    #[error("failed to run `{}`", .program.display())]
-    NotRun {
-        /// The program.
-        program: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The generator exceeded its time limit and was killed.
-    #[error("`{}` did not exit within {} s", .program.display(), .limit.as_secs_f32())]
-    TimedOut {
-        /// The program.
-        program: PathBuf,
-        /// The limit.
-        limit: Duration,
-    },
-    /// The generator failed for a reason unrelated to the unit.
-    #[error("`{}` failed ({status}): {words}", .program.display())]
-    Failed {
-        /// The program.
-        program: PathBuf,
-        /// The exit status or signal.
-        status: String,
-        /// Its standard error, escaped, at most 2 KiB.
-        words: String,
-    },
-    /// The generator rejected the unit.
-    #[error("the Quadlet generator rejected the unit: {words}")]
-    Refused {
-        /// Its message, escaped, at most 2 KiB.
-        words: String,
-    },
-    /// The generator printed no message and generated no service, as versions before 4.6 do.
-    #[error("the Quadlet generator generated no service from the unit and printed no reason")]
-    NoEvents,
-}
-
-impl GeneratorError {
-    /// Returns the port error kind.
-    #[must_use]
-    pub fn kind(&self) -> PortErrorKind {
-        match self {
-            Self::Refused { .. } | Self::NoEvents => PortErrorKind::Invalid,
-            Self::TimedOut { .. } | Self::Stuck(_) => PortErrorKind::Transient,
-            // A file error of the stage rejects no unit.
-            Self::Stage { source } => match kind_of(source) {
-                PortErrorKind::Invalid => PortErrorKind::Unavailable,
-                kind => kind,
-            },
-            Self::NotFound { .. }
-            | Self::Masked { .. }
-            | Self::NotRun { .. }
-            | Self::Failed { .. } => PortErrorKind::Unavailable,
-        }
-    }
 }
 
 impl Generator {
@@ -136,19 +60,19 @@ impl Generator {
     /// files.
     ///
     /// # Errors
-    /// [`GeneratorError::NotFound`] and [`GeneratorError::Masked`].
-    pub fn find(scope: Scope) -> Result<Self, GeneratorError> {
+    /// `Unavailable` if it is missing, or masked by the operator.
+    pub(crate) fn find(scope: Scope) -> PortResult<Self> {
         Self::find_below(Path::new("/"), scope)
     }
 
     /// Uses the generator at `program`, whatever its name. Blocks on files.
     ///
     /// # Errors
-    /// [`GeneratorError::NotFound`] if `program` is not an executable file.
-    pub fn at(program: impl Into<PathBuf>, scope: Scope) -> Result<Self, GeneratorError> {
+    /// `Unavailable` if `program` is not an executable file.
+    pub(crate) fn at(program: impl Into<PathBuf>, scope: Scope) -> PortResult<Self> {
         let program = program.into();
         if !is_program(&program) {
-            return Err(GeneratorError::NotFound { tried: vec![program] });
+            return Err(not_found(&[program]));
         }
         let parent = scope.runtime_dir().unwrap_or_else(std::env::temp_dir);
         Ok(Self {
@@ -161,18 +85,16 @@ impl Generator {
     }
 
     /// Stages units below `path` instead of in the runtime directory.
-    #[must_use]
-    pub fn with_stage_dir(self, path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn with_stage_dir(self, path: impl Into<PathBuf>) -> Self {
         Self { stage: path.into(), ..self }
     }
 
     /// Returns the program's path.
-    #[must_use]
-    pub fn program(&self) -> &Path {
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
-    fn find_below(root: &Path, scope: Scope) -> Result<Self, GeneratorError> {
+    fn find_below(root: &Path, scope: Scope) -> PortResult<Self> {
         let name = match scope {
             Scope::User => "user-generators/podman-user-generator",
             Scope::System => "system-generators/podman-system-generator",
@@ -182,28 +104,33 @@ impl Generator {
         for path in &linked {
             match place(path) {
                 Place::PassedOver => {}
-                Place::Masked => return Err(GeneratorError::Masked { path: path.clone() }),
+                Place::Masked => {
+                    let text = format!("the Quadlet generator is masked by `{}`", path.display());
+                    return Err(PortError::new(PortErrorKind::Unavailable, text));
+                }
                 Place::Program => return Self::at(path, scope),
             }
         }
         let programs = PROGRAMS.map(|program| below(PathBuf::from(program)));
         match programs.iter().find(|program| is_program(program)) {
             Some(program) => Self::at(program, scope),
-            None => Err(GeneratorError::NotFound {
-                tried: linked.into_iter().chain(programs).collect(),
-            }),
+            None => Err(not_found(&[linked.as_slice(), &programs].concat())),
         }
     }
 
     /// Checks that the generator generates a service from each of `units`, which are texts by name, in one run.
-    pub(crate) async fn check(&self, units: &[UnitText]) -> Result<(), GeneratorError> {
+    ///
+    /// # Errors
+    /// `Invalid` with the generator's message if it rejects one of them, `Unavailable` and `Transient` if it does not run.
+    pub(crate) async fn check(&self, units: &[UnitText]) -> PortResult<()> {
         let (generator, staged) = (self.clone(), units.to_vec());
-        let staged =
-            blocking::within(FILE_LIMIT, move || generator.stage(&staged).map(Staged::new));
-        let staged = staged.await??;
+        let staged = blocking::run("stage the unit", move || generator.stage(&staged)).await?;
         let limit = if units.len() > 1 { self.limit_for_all() } else { self.limit };
-        let ended = process::run(&self.program, self.scope, staged.path(), limit).await;
-        staged.remove().await;
+        let ended = self.run(Some(staged.path()), limit).await;
+        let removed = blocking::within(FILE_LIMIT, move || staged.close()).await;
+        if let Err(error) = removed.map_err(io::Error::other).and_then(|removed| removed) {
+            tracing::warn!(%error, "failed to remove a staged unit");
+        }
         verdict::interpret(&self.program, units.iter().map(|(name, _)| name), &ended?)
     }
 
@@ -212,8 +139,24 @@ impl Generator {
     }
 
     /// Runs the generator over all unit files that a reload would read, without writing output.
-    pub(crate) async fn dry_run(&self) -> Result<Ended, GeneratorError> {
-        process::run(&self.program, self.scope, None, self.limit_for_all()).await
+    pub(crate) async fn dry_run(&self) -> PortResult<Ended> {
+        self.run(None, self.limit_for_all()).await
+    }
+
+    /// Runs the generator once, in a clean environment, on the units in `stage` or in the directories of its scope.
+    async fn run(&self, stage: Option<&Path>, limit: Duration) -> PortResult<Ended> {
+        let mut command = Command::new(&self.program);
+        if self.scope == Scope::User {
+            command.arg("--user");
+        }
+        command
+            .args(["--dryrun", "--no-kmsg-log"])
+            .env_clear()
+            .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .env("PATH", process::PATH)
+            .env("LANG", "C.UTF-8")
+            .envs(stage.map(|stage| ("QUADLET_UNIT_DIRS", stage)));
+        process::run(command, OUTPUT_LIMIT, limit).await
     }
 
     /// Returns the staging directory, which holds one directory per check.
@@ -222,8 +165,16 @@ impl Generator {
     }
 
     /// Blocks on files.
-    fn stage(&self, units: &[UnitText]) -> Result<tempfile::TempDir, GeneratorError> {
-        let failed = |source| GeneratorError::Stage { source };
+    fn stage(&self, units: &[UnitText]) -> PortResult<tempfile::TempDir> {
+        let failed = |error: DirError| {
+            let kind = match kind_of(&error) {
+                // A file error of the stage rejects no unit.
+                PortErrorKind::Invalid => PortErrorKind::Unavailable,
+                kind => kind,
+            };
+            let text = "failed to create a staging directory for the unit";
+            PortError::new(kind, text).with_source(error)
+        };
         Dir::create(&self.stage, 0o700, Trust::Owned).map_err(failed)?;
         let made = tempfile::Builder::new()
             .prefix(&format!("{STAGE_PREFIX}{}-", std::process::id()))
@@ -237,45 +188,6 @@ impl Generator {
             dir.write(&format!("{name}.container"), text.as_bytes(), 0o600).map_err(failed)?;
         }
         Ok(stage)
-    }
-}
-
-/// Staged units; removed on a blocking thread, even if the check is cancelled.
-struct Staged(Option<tempfile::TempDir>);
-
-impl Staged {
-    fn new(dir: tempfile::TempDir) -> Self {
-        Self(Some(dir))
-    }
-
-    fn path(&self) -> Option<PathBuf> {
-        self.0.as_ref().map(|dir| dir.path().to_owned())
-    }
-
-    /// Removes the staged unit and waits for the removal.
-    async fn remove(mut self) {
-        let Some(dir) = self.0.take() else { return };
-        let removed = blocking::within(FILE_LIMIT, move || close(dir));
-        if let Err(error) = removed.await {
-            tracing::warn!(%error, "failed to remove a staged unit");
-        }
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        let Some(dir) = self.0.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || close(dir))),
-            Err(_no_runtime) => close(dir),
-        }
-    }
-}
-
-/// Closes explicitly, so that an error is logged.
-fn close(dir: tempfile::TempDir) {
-    if let Err(error) = dir.close() {
-        tracing::warn!(%error, "failed to remove a staged unit");
     }
 }
 
@@ -321,9 +233,13 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-fn shown_paths(paths: &[PathBuf]) -> String {
-    let shown: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
-    shown.join(", ")
+fn not_found(tried: &[PathBuf]) -> PortError {
+    let tried: Vec<String> = tried.iter().map(|path| format!("`{}`", path.display())).collect();
+    let text = format!(
+        "no Quadlet generator is installed (it comes with Podman 4.4 and newer; looked for {})",
+        tried.join(", ")
+    );
+    PortError::new(PortErrorKind::Unavailable, text)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use host_files::blocking;
 
 use crate::environment::{self, DifferingDirectory, Environment};
 use crate::error::BusError;
-use crate::generator::{Generator, GeneratorError};
+use crate::generator::Generator;
 use crate::scope::{Scope, ScopeError};
-use crate::states::{Properties, PropertyError};
+use crate::states::Properties;
 
 const LIMIT: Duration = Duration::from_secs(10);
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
@@ -25,7 +25,7 @@ pub struct ScopeHealth {
     /// The unit directory.
     pub unit_dir: Result<PathBuf, ScopeError>,
     /// The generator's path, or why it is unavailable.
-    pub generator: Result<PathBuf, GeneratorError>,
+    pub generator: PortResult<PathBuf>,
     /// Whether the user's manager runs without a login (`loginctl enable-linger`); `None` in the system's scope or if
     /// the user's name is unknown. Without lingering, every companion stops at logout and none starts at boot.
     pub linger: Option<bool>,
@@ -56,7 +56,7 @@ pub async fn inspect(scope: Scope) -> ScopeHealth {
     });
     let (found, systemd) = tokio::join!(found, facts(scope));
     let (generator, linger, unified_cgroups) =
-        found.unwrap_or_else(|stuck| (Err(stuck.into()), None, false));
+        found.unwrap_or_else(|stuck| (Err(stuck.during("find the generator")), None, false));
     ScopeHealth {
         systemd: systemd.map_err(|error| error.during("read systemd's properties")),
         unit_dir: scope.unit_dir(),
@@ -71,7 +71,7 @@ async fn facts(scope: Scope) -> Result<SystemdFacts, BusError> {
     let described = blocking::within(LIMIT, move || {
         described(scope, &manager, &|name| env::var_os(name), Path::new(CGROUP_ROOT))
     });
-    Ok(described.await.map_err(|_stuck| BusError::Unread)??)
+    described.await?
 }
 
 /// Evaluates the manager's properties.
@@ -80,7 +80,7 @@ fn described(
     manager: &Properties,
     here: Environment<'_>,
     cgroups: &Path,
-) -> Result<SystemdFacts, PropertyError> {
+) -> Result<SystemdFacts, BusError> {
     let environment = manager.texts("Environment")?;
     let there = environment::of_entries(&environment);
     let control_group = manager.text("ControlGroup")?.unwrap_or_default();

@@ -4,7 +4,6 @@
 //! read once; an empty or failed read is repeated a few times.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +15,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use crate::error::shown;
-use crate::process::{self, Unfinished};
+use crate::process;
 use crate::scope::Scope;
 
 mod entries;
@@ -62,27 +60,6 @@ struct Reading {
 struct Run {
     invocation: String,
     restarts: u32,
-}
-
-/// Why reading the journal failed.
-#[derive(Debug, thiserror::Error)]
-enum JournalError {
-    #[error("failed to run `{}`", .program.display())]
-    NotRun { program: PathBuf, source: io::Error },
-    #[error("`{}` did not exit within {} s", .program.display(), .limit.as_secs_f32())]
-    TimedOut { program: PathBuf, limit: Duration },
-    #[error("`{}` failed ({status}): {words}", .program.display())]
-    Failed { program: PathBuf, status: String, words: String },
-}
-
-impl JournalError {
-    fn kind(&self) -> PortErrorKind {
-        match self {
-            Self::TimedOut { .. } => PortErrorKind::Transient,
-            Self::Failed { words, .. } if words.contains("ermission") => PortErrorKind::Denied,
-            Self::NotRun { .. } | Self::Failed { .. } => PortErrorKind::Unavailable,
-        }
-    }
 }
 
 impl Journal {
@@ -204,21 +181,17 @@ async fn tail(
     limit: Duration,
     name: &CompanionName,
 ) -> PortResult<LogTail> {
-    let failed = |error: JournalError| {
+    let failed = |error: PortError| {
         let message = format!("failed to read the log of `{name}.service`");
         PortError::new(error.kind(), message).with_source(error)
     };
-    let ended = match process::run(command, OUTPUT_LIMIT, limit).await {
-        Ok(ended) => ended,
-        Err(Unfinished::NotRun(source)) => {
-            return Err(failed(JournalError::NotRun { program, source }));
-        }
-        Err(Unfinished::TimedOut) => return Err(failed(JournalError::TimedOut { program, limit })),
-    };
+    let ended = process::run(command, OUTPUT_LIMIT, limit).await.map_err(failed)?;
     // journalctl also exits with 1, without a message, when there is no matching entry.
-    let words = shown(&String::from_utf8_lossy(&ended.stderr));
-    if ended.code != Some(0) && ended.stdout.is_empty() && !words.is_empty() {
-        return Err(failed(JournalError::Failed { program, status: ended.status(), words }));
+    let words = String::from_utf8_lossy(&ended.stderr);
+    if ended.code != Some(0) && ended.stdout.is_empty() && !words.trim_ascii().is_empty() {
+        let denied = words.contains("ermission");
+        let kind = if denied { PortErrorKind::Denied } else { PortErrorKind::Unavailable };
+        return Err(failed(ended.failure(&program, kind)));
     }
     Ok(entries::tail(&ended.stdout, name))
 }

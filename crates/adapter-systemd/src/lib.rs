@@ -41,6 +41,7 @@ mod environment;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
+#[path = "../tests/fuzzing/entry.rs"]
 pub mod fuzzing;
 mod generator;
 mod health;
@@ -57,9 +58,7 @@ mod unit_store;
 mod unit_text;
 
 pub use environment::{DifferingDirectory, differing_directories};
-pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
-pub use host_files::blocking::Stuck;
 pub use reload_check::{SameContainer, UnloadableFile, UnloadableUnits, unloadable_units};
 pub use scope::{Scope, ScopeError};
 pub use service_manager::{Limits, SystemdManager};

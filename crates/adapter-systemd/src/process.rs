@@ -2,13 +2,17 @@
 //! output.
 
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use host_files::blocking::{self, FILE_LIMIT};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+
+use crate::error::shown;
 
 /// The fixed program search path, independent of our environment.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -25,29 +29,32 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Describes the exit status.
-    pub(crate) fn status(&self) -> String {
-        self.code
-            .map_or_else(|| "killed by a signal".to_owned(), |code| format!("exit status {code}"))
+    /// Returns the error of `program`, which failed with this result: its status and message.
+    pub(crate) fn failure(&self, program: &Path, kind: PortErrorKind) -> PortError {
+        let status = match self.code {
+            Some(code) => format!("exit status {code}"),
+            None => "killed by a signal".to_owned(),
+        };
+        let (program, words) = (program.display(), shown(&String::from_utf8_lossy(&self.stderr)));
+        PortError::new(kind, format!("`{program}` failed ({status}): {words}"))
     }
-}
-
-/// Why a program did not complete.
-#[derive(Debug)]
-pub(crate) enum Unfinished {
-    /// Starting it or reading its output failed.
-    NotRun(io::Error),
-    /// It exceeded its time limit and was killed.
-    TimedOut,
 }
 
 /// Runs `command` for at most `limit`, plus [`GRACE`] to terminate it; keeps the first `output_limit` bytes of each
 /// output.
+///
+/// # Errors
+/// `Unavailable` if it does not start or its output cannot be read, `Transient` if it exceeds its time limit and is killed.
 pub(crate) async fn run(
     mut command: Command,
     output_limit: u64,
     limit: Duration,
-) -> Result<Ended, Unfinished> {
+) -> PortResult<Ended> {
+    let program = Path::new(command.as_std().get_program()).display().to_string();
+    let not_run = |error| {
+        let text = format!("failed to run `{program}`");
+        PortError::new(PortErrorKind::Unavailable, text).with_source(error)
+    };
     command
         .current_dir("/")
         .stdin(Stdio::null())
@@ -62,17 +69,18 @@ pub(crate) async fn run(
         Ok((Group::of(&child), child))
     });
     let started = started.await.unwrap_or_else(|stuck| Err(io::Error::other(stuck)));
-    let (group, mut child) = started.map_err(Unfinished::NotRun)?;
+    let (group, mut child) = started.map_err(not_run)?;
     match tokio::time::timeout(limit, finish(&mut child, output_limit)).await {
         Ok(ended) => {
             group.release();
-            ended.map_err(Unfinished::NotRun)
+            ended.map_err(not_run)
         }
         Err(_) => {
             group.signal(Signal::TERM);
             // The exit status is irrelevant: the group is killed in any case.
             let _ended_or_not = tokio::time::timeout(GRACE, child.wait()).await;
-            Err(Unfinished::TimedOut)
+            let text = format!("`{program}` did not exit within {} s", limit.as_secs_f32());
+            Err(PortError::new(PortErrorKind::Transient, text))
         }
     }
 }
@@ -127,3 +135,6 @@ impl Drop for Group {
         self.signal(Signal::KILL);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

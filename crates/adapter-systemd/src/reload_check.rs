@@ -15,8 +15,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore as _
 use quadlet::PodmanVersion;
 
 use crate::error::shown;
-use crate::generator::GeneratorError;
-use crate::scope::{Scope, ScopeError};
+use crate::scope::Scope;
 use crate::unit_store::QuadletDir;
 
 pub(crate) mod outcome;
@@ -66,23 +65,25 @@ pub struct UnloadableFile {
 /// `Unavailable` if the generator is missing or broken, or the unit directory is unknown; `Transient` if the generator
 /// exceeds its time limit; `Conflict`, `Denied` and `Transient` from reading the directory.
 pub async fn unloadable_units(scope: Scope) -> PortResult<UnloadableUnits> {
-    let units = units_of(scope).map_err(unknown_directory)?;
+    let units = units_of(scope)?;
     let (ours, endless) = tokio::join!(units.list(), units.endless_files());
     asked(&units, &ours?, endless?).await
 }
 
 /// Returns the unit store of `scope`'s own directory.
-pub(crate) fn units_of(scope: Scope) -> Result<QuadletDir, ScopeError> {
+pub(crate) fn units_of(scope: Scope) -> PortResult<QuadletDir> {
     // The version affects the text of units, not their ownership.
-    QuadletDir::new(scope, PodmanVersion::new(4, 4, 0))
+    QuadletDir::new(scope, PodmanVersion::FLOOR).map_err(|error| {
+        let text = "the unit directory is unknown";
+        PortError::new(PortErrorKind::Unavailable, text).with_source(error)
+    })
 }
 
 /// Fails if a reload would lose a managed unit.
 ///
 /// Without a managed unit nothing can be lost and the check is skipped, so that a host without a generator can still
 /// unload the last unit.
-pub(crate) async fn hold_back_a_loss(units: &Result<QuadletDir, ScopeError>) -> PortResult<()> {
-    let units = units.as_ref().map_err(|error| unknown_directory(error.clone()))?;
+pub(crate) async fn hold_back_a_loss(units: &QuadletDir) -> PortResult<()> {
     // Concurrently: the reload that may follow has its own time limit.
     let (ours, endless) = tokio::join!(units.list(), units.endless_files());
     let ours = ours?;
@@ -118,15 +119,10 @@ async fn asked(
         let ended = generator.dry_run().await?;
         outcome::interpret(generator.program(), ours, &ended)
     };
-    found.await.map_err(|error: GeneratorError| {
+    found.await.map_err(|error: PortError| {
         let attempt = "reload skipped: failed to check which units it would lose";
         PortError::new(error.kind(), attempt).with_source(error)
     })
-}
-
-pub(crate) fn unknown_directory(error: ScopeError) -> PortError {
-    let text = "the unit directory is unknown";
-    PortError::new(PortErrorKind::Unavailable, text).with_source(error)
 }
 
 fn held_back(found: &UnloadableUnits) -> String {

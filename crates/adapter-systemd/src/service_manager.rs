@@ -2,7 +2,7 @@
 //! it skips a reload that would drop managed units. It starts the generator for this check, and `journalctl` for the
 //! log of a failed run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,12 +16,12 @@ use host_files::watch::{Changes, Place, Watch};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::bus::{Bus, JobLog, LogPosition};
+use crate::bus::Bus;
 use crate::error::{BusError, shown};
 use crate::journal::Journal;
 use crate::processes::KernelFiles;
 use crate::reload_check;
-use crate::scope::{Scope, ScopeError};
+use crate::scope::Scope;
 use crate::unit_store::QuadletDir;
 
 mod job_end;
@@ -71,32 +71,13 @@ pub struct SystemdManager {
     files: KernelFiles,
     journal: Journal,
     /// The units that a reload must not lose.
-    units: Result<QuadletDir, ScopeError>,
+    units: PortResult<QuadletDir>,
     /// Serialises reloads: Podman's generator before 6.0 writes its output in place, and two concurrent runs leave a
     /// mixed unit behind (podman issue 29004).
     reloading: Mutex<()>,
-    watched: StdMutex<Watched>,
     memory: StdMutex<Memory>,
     /// Watches whether containers are frozen or ended.
     groups: Watch,
-}
-
-/// The units whose jobs are reported as changes.
-#[derive(Debug, Default)]
-struct Watched {
-    /// The companions by unit: every one that was ever observed.
-    units: HashMap<String, CompanionName>,
-    /// The results before it were considered.
-    considered: LogPosition,
-}
-
-impl Watched {
-    /// Returns the companions with a job that ended since the last call.
-    fn changed(&mut self, log: &JobLog) -> BTreeSet<CompanionName> {
-        let considered = std::mem::replace(&mut self.considered, log.end());
-        let ends = log.since(considered);
-        ends.filter_map(|end| self.units.get(&end.unit).cloned()).collect()
-    }
 }
 
 impl SystemdManager {
@@ -127,7 +108,7 @@ impl SystemdManager {
         limits: Limits,
         files: KernelFiles,
         journal: Journal,
-        units: Result<QuadletDir, ScopeError>,
+        units: PortResult<QuadletDir>,
     ) -> Self {
         Self {
             bus,
@@ -136,17 +117,16 @@ impl SystemdManager {
             journal,
             units,
             reloading: Mutex::new(()),
-            watched: StdMutex::default(),
             memory: StdMutex::default(),
             groups: Watch::default(),
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a job of a watched unit ended, whoever queued it, a watched unit changed, or the connection broke.
+    /// Waits until an observed unit changed or a job of it ended, whoever queued it, or the connection broke.
     async fn unit_changed(&self) -> Hint {
         let mut pause = RECONNECT;
         let mut session = self.bus.session().await;
@@ -160,18 +140,9 @@ impl SystemdManager {
             }
         }
         let Ok(session) = session else { return Hint::All };
-        let mut jobs = session.jobs();
-        let mut ended = BTreeSet::new();
-        let has_ended = |log: &JobLog| {
-            ended = self.watched().changed(log);
-            !ended.is_empty()
-        };
         tokio::select! {
-            log = jobs.wait_for(has_ended) => match log {
-                Ok(_log) => Hint::Companions(ended),
-                // A connection that breaks may have lost the end of a job.
-                Err(_closed) => Hint::All,
-            },
+            // A connection that breaks may have lost a change.
+            () = session.closed() => Hint::All,
             hint = self.bus.units().changed() => hint,
         }
     }
@@ -179,7 +150,7 @@ impl SystemdManager {
     /// Waits until a container of a running service was frozen or ended.
     async fn container_changed(&self) -> Hint {
         loop {
-            let of = self.memory.lock().unwrap_or_else(PoisonError::into_inner).event_files();
+            let of = self.memory().event_files();
             let places = of.keys().filter_map(|file| Place::kernel_file(file)).collect();
             let Changes::Files(files) = self.groups.changed(places).await else {
                 return Hint::All;
@@ -200,20 +171,11 @@ impl ServiceManager for SystemdManager {
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
-        self.watched().units.extend(names.iter().map(|name| (service_name(name), name.clone())));
         let units = match &self.units {
             Ok(units) => units,
-            Err(error) => return reload_check::unknown_directory(error.clone()).for_each(names),
+            Err(error) => return error.clone().for_each(names),
         };
-        let source = reading::Source {
-            bus: &self.bus,
-            files: &self.files,
-            units,
-            memory: &self.memory,
-            limit: self.limits.call,
-        };
-        let states = reading::service_states(&source, names);
-        match states.await {
+        match reading::service_states(self, units, names).await {
             Ok(states) => states
                 .into_iter()
                 .map(|(name, state)| {
@@ -235,7 +197,7 @@ impl ServiceManager for SystemdManager {
 
     async fn reload(&self) -> PortResult<()> {
         let _one_at_a_time = self.reloading.lock().await;
-        reload_check::hold_back_a_loss(&self.units).await?;
+        reload_check::hold_back_a_loss(self.units.as_ref().map_err(Clone::clone)?).await?;
         let reloaded = async {
             let session = self.bus.session().await?;
             let manager = session.manager().await?;
@@ -292,8 +254,8 @@ impl ServiceManager for SystemdManager {
         }
     }
 
-    /// systemd announces each change of a unit and the end of each start and stop, also of those that it or an operator
-    /// queued; the kernel announces when a container is frozen.
+    /// systemd announces each change of a unit, also that a job of it ended that systemd itself or an operator queued; the
+    /// kernel announces when a container is frozen.
     async fn changed(&self) -> Hint {
         tokio::select! {
             hint = self.unit_changed() => hint,

@@ -7,7 +7,7 @@ use companion_core::model::revision::Revision;
 use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Verb};
 use zbus::{OwnedVariant, Variant};
 
-use crate::error::shown;
+use crate::error::{BusError, shown};
 use crate::processes::{ProcessFacts, Subject};
 use crate::unit_text::REVISION_VARIABLE;
 
@@ -15,69 +15,69 @@ use crate::unit_text::REVISION_VARIABLE;
 #[derive(Debug, Default)]
 pub(crate) struct Properties(HashMap<String, OwnedVariant>);
 
-/// A property whose type differs from systemd's documentation, as with an incompatible systemd.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PropertyError {
-    #[error("the property `{0}` is missing")]
-    Missing(&'static str),
-    #[error("the property `{0}` is of another type than expected")]
-    WrongType(&'static str),
-}
-
 impl From<HashMap<String, OwnedVariant>> for Properties {
     fn from(map: HashMap<String, OwnedVariant>) -> Self {
         Self(map)
     }
 }
 
+fn missing(name: &str) -> BusError {
+    BusError::NotUnderstood(format!("the property `{name}` is missing"))
+}
+
+/// The error for a property whose type differs from systemd's documentation, as with an incompatible systemd.
+fn wrong_type(name: &str) -> BusError {
+    BusError::NotUnderstood(format!("the property `{name}` is of another type than expected"))
+}
+
 impl Properties {
-    fn get<'a, T>(&'a self, name: &'static str) -> Result<T, PropertyError>
+    fn get<'a, T>(&'a self, name: &'static str) -> Result<T, BusError>
     where
         T: TryFrom<&'a OwnedVariant>,
     {
-        let value = self.0.get(name).ok_or(PropertyError::Missing(name))?;
-        T::try_from(value).map_err(|_| PropertyError::WrongType(name))
+        let value = self.0.get(name).ok_or_else(|| missing(name))?;
+        T::try_from(value).map_err(|_| wrong_type(name))
     }
 
     /// Returns a text; `None` if empty.
-    pub(crate) fn text(&self, name: &'static str) -> Result<Option<&str>, PropertyError> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<&str>, BusError> {
         Ok(Some(self.get::<&str>(name)?).filter(|text| !text.is_empty()))
     }
 
-    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, PropertyError> {
-        let value = self.0.get(name).ok_or(PropertyError::Missing(name))?;
+    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, BusError> {
+        let value = self.0.get(name).ok_or_else(|| missing(name))?;
         let owned = value.try_clone();
-        owned.and_then(Vec::<u8>::try_from).map_err(|_| PropertyError::WrongType(name))
+        owned.and_then(Vec::<u8>::try_from).map_err(|_| wrong_type(name))
     }
 
-    pub(crate) fn texts(&self, name: &'static str) -> Result<Vec<String>, PropertyError> {
-        let value = self.0.get(name).ok_or(PropertyError::Missing(name))?;
+    pub(crate) fn texts(&self, name: &'static str) -> Result<Vec<String>, BusError> {
+        let value = self.0.get(name).ok_or_else(|| missing(name))?;
         let owned = value.try_clone();
-        owned.and_then(Vec::<String>::try_from).map_err(|_| PropertyError::WrongType(name))
+        owned.and_then(Vec::<String>::try_from).map_err(|_| wrong_type(name))
     }
 
     /// Returns the fields of a structure of two.
-    fn pair(&self, name: &'static str) -> Result<[&Variant<'_>; 2], PropertyError> {
+    fn pair(&self, name: &'static str) -> Result<[&Variant<'_>; 2], BusError> {
         match self.0.get(name).map(|value| &**value) {
             Some(Variant::Structure(structure)) => match structure.fields() {
                 [first, second] => Ok([first, second]),
-                _ => Err(PropertyError::WrongType(name)),
+                _ => Err(wrong_type(name)),
             },
-            Some(_) => Err(PropertyError::WrongType(name)),
-            None => Err(PropertyError::Missing(name)),
+            Some(_) => Err(wrong_type(name)),
+            None => Err(missing(name)),
         }
     }
 
     /// Returns `ActiveState` and `SubState` of a unit.
-    pub(crate) fn activity(&self) -> Result<(&str, &str), PropertyError> {
+    pub(crate) fn activity(&self) -> Result<(&str, &str), BusError> {
         Ok((self.get("ActiveState")?, self.get("SubState")?))
     }
 
     /// Returns the name of a job's unit.
-    pub(crate) fn job_unit(&self) -> Result<&str, PropertyError> {
+    pub(crate) fn job_unit(&self) -> Result<&str, BusError> {
         match self.pair("Unit")? {
             [Variant::Str(name), _] => Ok(name.as_str()),
-            _ => Err(PropertyError::WrongType("Unit")),
+            _ => Err(wrong_type("Unit")),
         }
     }
 }
@@ -86,7 +86,7 @@ impl Properties {
 pub(crate) fn subject(
     unit: &Properties,
     service: &Properties,
-) -> Result<Option<Subject>, PropertyError> {
+) -> Result<Option<Subject>, BusError> {
     let main_pid: u32 = service.get("MainPID")?;
     let control_group = service.text("ControlGroup")?;
     if main_pid == 0 && control_group.is_none() {
@@ -115,12 +115,12 @@ pub(crate) fn service_state(
     unit: &Properties,
     service: &Properties,
     Surroundings { facts, now, location }: &Surroundings<'_>,
-) -> Result<ServiceState, PropertyError> {
+) -> Result<ServiceState, BusError> {
     let (active, sub) = unit.activity()?;
     let run = run_state(active, sub);
     let busy = match unit.pair("Job")? {
         [Variant::U32(id), _] => *id != 0,
-        _ => return Err(PropertyError::WrongType("Job")),
+        _ => return Err(wrong_type("Job")),
     };
     let entered = Duration::from_micros(unit.get("ActiveEnterTimestampMonotonic")?);
     let since: u64 = unit.get("StateChangeTimestamp")?;
@@ -166,7 +166,7 @@ fn loaded_unit(
     unit: &Properties,
     service: &Properties,
     location: Option<&str>,
-) -> Result<LoadedUnit, PropertyError> {
+) -> Result<LoadedUnit, BusError> {
     let load: &str = unit.get("LoadState")?;
     let environment = service.texts("Environment")?;
     let revision = revision_in(environment.iter().map(String::as_bytes));
@@ -190,7 +190,7 @@ fn loaded_unit(
 
 /// Interprets `Result` and the end of the main process; `None` while it runs and before its first end. The result may
 /// be that of another process, such as `ExecStopPost=`.
-fn last_end(service: &Properties) -> Result<Option<End>, PropertyError> {
+fn last_end(service: &Properties) -> Result<Option<End>, BusError> {
     // sigaction(2).
     const EXITED: i32 = 1;
     const KILLED: i32 = 2;
@@ -211,24 +211,24 @@ fn last_end(service: &Properties) -> Result<Option<End>, PropertyError> {
 
 /// Returns the ID of the current run, in the form of `$INVOCATION_ID`. systemd 257 keeps the ID of a run that ended
 /// until the next start, or until it unloads the unit.
-fn invocation(unit: &Properties) -> Result<Option<String>, PropertyError> {
+fn invocation(unit: &Properties) -> Result<Option<String>, BusError> {
     let id: String = unit.bytes("InvocationID")?.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Some(id).filter(|id| !id.is_empty()))
 }
 
 /// Returns systemd's load error of the unit, if any.
-fn load_error(unit: &Properties) -> Result<Option<String>, PropertyError> {
+fn load_error(unit: &Properties) -> Result<Option<String>, BusError> {
     match unit.pair("LoadError")? {
         [Variant::Str(name), Variant::Str(text)] => {
             let message = if text.is_empty() { name } else { text };
             Ok(Some(shown(message.as_str())).filter(|message| !message.is_empty()))
         }
-        _ => Err(PropertyError::WrongType("LoadError")),
+        _ => Err(wrong_type("LoadError")),
     }
 }
 
 /// Returns the unit's drop-ins as systemd lists them, without Quadlet's.
-fn drop_ins(unit: &Properties) -> Result<Vec<String>, PropertyError> {
+fn drop_ins(unit: &Properties) -> Result<Vec<String>, BusError> {
     /// Far more than any unit has.
     const LISTED: usize = 32;
     let paths = unit.texts("DropInPaths")?;

@@ -25,7 +25,7 @@ use host_files::blocking;
 use host_files::units::UnitFiles;
 use quadlet::PodmanVersion;
 
-use crate::generator::{Generator, GeneratorError, sweep_stage};
+use crate::generator::{Generator, sweep_stage};
 use crate::scope::{Scope, ScopeError};
 use crate::unit_text::render_unit;
 pub(crate) use form::QuadletForm;
@@ -152,7 +152,7 @@ impl QuadletDir {
     }
 
     /// Returns the generator that validates units.
-    pub(crate) async fn find_generator(&self) -> Result<Generator, GeneratorError> {
+    pub(crate) async fn find_generator(&self) -> PortResult<Generator> {
         self.files.form().find_generator().await
     }
 }

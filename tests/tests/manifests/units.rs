@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use adapter_systemd::{Scope, render_unit};
+use adapter_systemd::{Scope, container_unit};
 use archipelago_companions::Node;
 use archipelago_companions::manifest::BackendManifest;
 use companion_core::model::companion::CompanionSpec;
@@ -49,5 +49,5 @@ pub(crate) fn rendered(
     let image = PresentImage { reference, id, provenance: Provenance::External };
     let desired = DesiredCompanion::new(spec.clone(), Generation::default());
     let unit = desired.unit(&image.id, desired.revision(&image, None));
-    Ok(render_unit(&unit, Scope::User, version)?.text)
+    container_unit(&unit, Scope::User, version)?.render(version)
 }

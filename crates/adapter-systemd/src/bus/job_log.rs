@@ -1,7 +1,6 @@
 //! Job results, kept from the signal until they are requested or the buffer is full.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dbus::JobRemoved;
 
@@ -12,38 +11,16 @@ const CAPACITY: usize = 1024;
 /// The most recent job results of one connection, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct JobLog {
-    /// Distinguishes the connections of a process.
-    id: u64,
     ends: VecDeque<JobRemoved>,
-    noted: u64,
 }
 
 impl JobLog {
-    /// Returns an empty log.
-    pub(crate) fn new() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(1);
-        Self { id: LAST.fetch_add(1, Ordering::Relaxed), ..Self::default() }
-    }
-
     /// Records a result; drops the oldest if the log is full.
     pub(crate) fn note(&mut self, end: JobRemoved) {
         if self.ends.len() == CAPACITY {
             self.ends.pop_front();
         }
         self.ends.push_back(end);
-        self.noted += 1;
-    }
-
-    /// Returns the end of the log.
-    pub(crate) fn end(&self) -> LogPosition {
-        LogPosition { log: self.id, noted: self.noted }
-    }
-
-    /// Returns the results recorded after `position`, as far as they are kept: all, if it is of another log.
-    pub(crate) fn since(&self, position: LogPosition) -> impl Iterator<Item = &JobRemoved> {
-        let noted = if position.log == self.id { position.noted } else { 0 };
-        let new = usize::try_from(self.noted.saturating_sub(noted)).unwrap_or(usize::MAX);
-        self.ends.iter().rev().take(new)
     }
 
     /// Returns the result word of the job at `path` if it ended and was for `unit`: a restarted manager reuses paths.
@@ -51,13 +28,6 @@ impl JobLog {
         let of_job = |end: &&JobRemoved| end.job.as_str() == path && end.unit == unit;
         self.ends.iter().rev().find(of_job).map(|end| end.result.as_str())
     }
-}
-
-/// A position in the log of a connection.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct LogPosition {
-    log: u64,
-    noted: u64,
 }
 
 #[cfg(test)]

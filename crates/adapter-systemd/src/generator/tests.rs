@@ -3,6 +3,7 @@ use std::os::unix::fs::symlink;
 use companion_core::model::companion::CompanionName;
 
 use super::*;
+use crate::process::tests::write_program;
 
 /// A generator that is a shell script, and its directory.
 fn script(body: &str) -> (tempfile::TempDir, Generator) {
@@ -14,17 +15,6 @@ fn script(body: &str) -> (tempfile::TempDir, Generator) {
     (place, generator)
 }
 
-/// Written by another process: executing a file fails with ETXTBSY if a concurrent test forks while it is open for
-/// writing.
-fn write_program(program: &Path, body: &str) {
-    let status = std::process::Command::new("/bin/sh")
-        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", body])
-        .arg(program)
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
-
 const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
     n=${f##*/}; printf -- '---%s.service---\n' "${n%.container}"; cat "$f"; done"#;
 
@@ -32,7 +22,7 @@ fn web(text: &str) -> UnitText {
     (CompanionName::new("web").unwrap(), text.into())
 }
 
-async fn checked(body: &str) -> Result<(), GeneratorError> {
+async fn checked(body: &str) -> PortResult<()> {
     let (_place, generator) = script(body);
     generator.check(&[web("[Container]\n")]).await
 }
@@ -54,7 +44,7 @@ async fn several_units_are_checked_in_one_run_that_accepts_all_or_none() {
     assert_eq!(fs::read_to_string(place.path().join("runs")).unwrap(), "run\n");
     let (_place, generator) = script("echo '---a.service---'");
     let error = generator.check(&units).await.unwrap_err();
-    assert!(matches!(error, GeneratorError::NoEvents), "{error}");
+    assert!(error.to_string().ends_with("printed no reason"), "{error}");
 }
 
 #[tokio::test]
@@ -81,8 +71,13 @@ async fn a_cancelled_check_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn the_generator_is_asked_for_a_dry_run_in_an_environment_of_its_own() {
-    let (place, generator) =
+    let (place, mut generator) =
         script(&format!("echo \"$*\" >\"${{0%/*}}/seen\"; env >>\"${{0%/*}}/seen\"; {ACCEPTS}"));
+    generator.scope = Scope::System;
+    generator.check(&[web("[Container]\n")]).await.unwrap();
+    let seen = fs::read_to_string(place.path().join("seen")).unwrap();
+    assert!(seen.starts_with("--dryrun --no-kmsg-log\n"), "{seen}");
+    generator.scope = Scope::User;
     generator.check(&[web("[Container]\n")]).await.unwrap();
     let seen = fs::read_to_string(place.path().join("seen")).unwrap();
     assert!(seen.starts_with("--user --dryrun --no-kmsg-log\n"), "{seen}");
@@ -104,29 +99,12 @@ async fn the_generator_is_asked_for_a_dry_run_in_an_environment_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_systems_generator_gets_no_flag_of_a_user() {
-    let (place, mut generator) = script(&format!("echo \"$*\" >\"${{0%/*}}/seen\"; {ACCEPTS}"));
-    generator.scope = Scope::System;
-    generator.check(&[web("[Container]\n")]).await.unwrap();
-    let seen = fs::read_to_string(place.path().join("seen")).unwrap();
-    assert_eq!(seen, "--dryrun --no-kmsg-log\n");
-}
-
-#[tokio::test]
-async fn a_rejection_has_the_generators_message() {
-    let body = "echo \"quadlet-generator[$$]: converting \\\"web.container\\\": unsupported key 'X'\" >&2; exit 1";
-    let error = checked(body).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Invalid);
-    assert!(error.to_string().contains("unsupported key 'X'"), "{error}");
-}
-
-#[tokio::test]
 async fn a_generator_that_hangs_is_ended_with_all_that_it_started() {
     let (place, mut generator) =
         script("trap '' TERM; sleep 600 & echo $! >\"${0%/*}/child\"; wait; sleep 600");
     generator.limit = Duration::from_secs(2);
     let error = generator.check(&[web("")]).await.unwrap_err();
-    assert!(matches!(error, GeneratorError::TimedOut { .. }), "{error}");
+    assert!(error.to_string().contains("did not exit within 2 s"), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Transient);
     let child = fs::read_to_string(place.path().join("child")).unwrap();
     let stat = format!("/proc/{}/stat", child.trim());
@@ -181,10 +159,11 @@ fn the_generator_is_found_where_systemd_looks_first() {
 
     let mask = place("etc/systemd/user-generators/podman-user-generator");
     symlink("/dev/null", &mask).unwrap();
-    assert!(matches!(found(Scope::User), Err(GeneratorError::Masked { path }) if path == mask));
+    let masked = format!("is masked by `{}`", mask.display());
+    assert!(found(Scope::User).unwrap_err().to_string().ends_with(&masked));
     fs::remove_file(&mask).unwrap();
     fs::write(&mask, "").unwrap();
-    assert!(matches!(found(Scope::User), Err(GeneratorError::Masked { path }) if path == mask));
+    assert!(found(Scope::User).unwrap_err().to_string().ends_with(&masked));
 
     fs::write(&mask, "#!/bin/sh\n").unwrap();
     assert_eq!(

@@ -1,7 +1,7 @@
 use std::fs;
-use std::path::Path;
 
 use super::*;
+use crate::process::tests::write_program;
 
 fn name(text: &str) -> CompanionName {
     CompanionName::new(text).unwrap()
@@ -31,17 +31,6 @@ impl Scripted {
         let ended = BTreeMap::from([(name("web"), state.clone())]);
         self.journal.tails(&ended).await.remove(&name("web")).unwrap()
     }
-}
-
-/// Written by another process: executing a file fails with ETXTBSY if a concurrent test forks while it is open for
-/// writing.
-fn write_program(program: &Path, body: &str) {
-    let status = std::process::Command::new("/bin/sh")
-        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", body])
-        .arg(program)
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 fn run(invocation: &str, restarts: u32) -> ServiceState {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use companion_core::model::companion::CompanionName;
+use companion_core::ports::{PortErrorKind, PortResult};
 
 use super::{SameContainer, UnloadableFile, UnloadableUnits};
 use crate::error::shown;
-use crate::generator::{GeneratorError, bare};
+use crate::generator::bare;
 use crate::process::Ended;
 
 /// Prefix of the line that names an unreadable or unparsable file (`cmd/quadlet/main.go` of Podman 4.6 and newer; older
@@ -25,7 +26,7 @@ pub(crate) fn interpret(
     program: &Path,
     ours: &BTreeSet<CompanionName>,
     ended: &Ended,
-) -> Result<UnloadableUnits, GeneratorError> {
+) -> PortResult<UnloadableUnits> {
     let (stdout, stderr) =
         (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     let lines = || stderr.lines().map(bare);
@@ -43,11 +44,7 @@ pub(crate) fn interpret(
         // message.
         let plain = ended.code == Some(0) || (ended.code == Some(1) && !refused.is_empty());
         return if !plain && !lost.is_empty() {
-            Err(GeneratorError::Failed {
-                program: program.to_owned(),
-                status: ended.status(),
-                words: shown(&stderr),
-            })
+            Err(ended.failure(program, PortErrorKind::Unavailable))
         } else {
             Ok(UnloadableUnits { refused, same_container, ..UnloadableUnits::default() })
         };

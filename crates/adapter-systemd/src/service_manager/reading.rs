@@ -2,7 +2,7 @@
 //! known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
@@ -15,13 +15,13 @@ use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::proxy::CacheProperties;
 
-use super::memory::{Known, Memory, Reading};
-use super::{service_name, within};
-use crate::bus::{Bus, Session};
+use super::memory::{Known, Reading};
+use super::{SystemdManager, service_name, within};
+use crate::bus::Session;
 use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
 use crate::processes::{KernelFiles, ProcessFacts, Running};
-use crate::states::{Properties, PropertyError, Surroundings, service_state, subject};
+use crate::states::{Properties, Surroundings, service_state, subject};
 use crate::unit_store::QuadletDir;
 
 /// How many units are read concurrently: enough to hide the latency of the bus, and far below its limit on pending
@@ -31,57 +31,48 @@ const CONCURRENCY: usize = 16;
 /// How often a service is read if it starts or ends during the read.
 const READINGS: usize = 3;
 
-/// What states are read from.
-pub(super) struct Source<'s> {
-    pub(super) bus: &'s Bus,
-    pub(super) files: &'s KernelFiles,
-    pub(super) units: &'s QuadletDir,
-    pub(super) memory: &'s Mutex<Memory>,
-    pub(super) limit: Duration,
-}
-
 type States = BTreeMap<CompanionName, Result<ServiceState, BusError>>;
 
 /// Reads the states of `names`: fails as a whole if the list cannot be read, and per unit otherwise.
 ///
 /// A single name is always read in full: it is what a caller asks about before it acts.
 pub(super) async fn service_states(
-    source: &Source<'_>,
+    source: &SystemdManager,
+    units: &QuadletDir,
     names: &BTreeSet<CompanionName>,
 ) -> Result<States, BusError> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let Source { bus, limit, .. } = *source;
-    let session = bus.session().await?;
-    let units: Vec<String> = names.iter().map(service_name).collect();
+    let limit = source.limits.call;
+    let session = source.bus.session().await?;
+    let services: Vec<String> = names.iter().map(service_name).collect();
     let manager = session.manager().await?;
     let listed = async {
         // Sent first, so that a reload meanwhile makes the next call read all units.
         let (loaded_at, rows) = tokio::join!(
             biased;
             within(limit, manager.units_load_timestamp_monotonic()),
-            within(limit, manager.list_units_by_names(&units)),
+            within(limit, manager.list_units_by_names(&services)),
         );
         Ok((loaded_at.ok(), rows?))
     };
-    let (locations, (loaded_at, rows)) =
-        tokio::try_join!(locations(source.units, names, limit), listed)?;
+    let (locations, (loaded_at, rows)) = tokio::try_join!(locations(units, names, limit), listed)?;
     let rows: HashMap<&str, &UnitRow> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
-    lock(source.memory).loaded(loaded_at);
+    source.memory().loaded(loaded_at);
 
     let mut states = BTreeMap::new();
     let (mut known, mut loaded) = (Vec::new(), Vec::new());
-    for (name, unit) in names.iter().zip(&units) {
+    for (name, unit) in names.iter().zip(&services) {
         let location = locations.get(name).map(String::as_str);
         if let Some(row) = rows.get(unit.as_str()) {
-            bus.units().add(name, row.path.as_str());
+            source.bus.units().add(name, row.path.as_str());
         }
         match rows.get(unit.as_str()) {
             Some(row) if is_nothing(row) => {
                 states.insert(name.clone(), Ok(ServiceState::absent()));
             }
-            Some(row) => match lock(source.memory).get(name, row, location) {
+            Some(row) => match source.memory().get(name, row, location) {
                 Some(state) if names.len() > 1 => known.push((name.clone(), state)),
                 Some(_) | None => loaded.push((name.clone(), row.path.clone())),
             },
@@ -109,7 +100,7 @@ pub(super) async fn service_states(
             && let Some(row) = rows.get(service_name(&name).as_str())
         {
             let location = locations.get(&name).cloned();
-            lock(source.memory).keep(&name, row, location, reading, (loaded_at, monotonic()));
+            source.memory().keep(&name, row, location, reading, (loaded_at, monotonic()));
         }
         states.insert(name, reading.map(|reading| reading.state));
     }
@@ -121,7 +112,7 @@ pub(super) async fn service_states(
 
 /// Returns the state of each known service whose main process is still the same.
 async fn verified(
-    source: &Source<'_>,
+    source: &SystemdManager,
     known: Vec<(CompanionName, Known)>,
 ) -> Vec<(CompanionName, Option<ServiceState>)> {
     if known.is_empty() {
@@ -137,7 +128,7 @@ async fn verified(
         };
         known.iter().map(|(name, known)| (name.clone(), state(known))).collect()
     };
-    let verified = blocking::within(source.limit, verify).await;
+    let verified = blocking::within(source.limits.call, verify).await;
     // Those that do not respond are found one by one.
     verified.unwrap_or_else(|_stuck| names.into_iter().map(|name| (name, None)).collect())
 }
@@ -145,7 +136,7 @@ async fn verified(
 /// Reads the properties of units, a few at a time.
 async fn read_in_full(
     session: &Arc<Session>,
-    source: &Source<'_>,
+    source: &SystemdManager,
     loaded: Vec<(CompanionName, OwnedObjectPath)>,
     locations: &BTreeMap<CompanionName, String>,
 ) -> Vec<(CompanionName, Result<Reading, BusError>)> {
@@ -153,7 +144,8 @@ async fn read_in_full(
     for few in loaded.chunks(CONCURRENCY) {
         let mut reads = JoinSet::new();
         for (name, path) in few.iter().cloned() {
-            let (session, files, limit) = (session.clone(), source.files.clone(), source.limit);
+            let (session, files, limit) =
+                (session.clone(), source.files.clone(), source.limits.call);
             let location = locations.get(&name).cloned();
             reads.spawn(async move {
                 let state = loaded_state(&session, files, &path, location, limit).await;
@@ -168,10 +160,6 @@ async fn read_in_full(
     readings
 }
 
-fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
-    memory.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Returns the time on the monotonic clock, which systemd's timestamps have.
 fn monotonic() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
@@ -184,8 +172,7 @@ async fn locations(
     limit: Duration,
 ) -> Result<BTreeMap<CompanionName, String>, BusError> {
     let (units, names) = (units.clone(), names.clone());
-    let located = blocking::within(limit, move || units.locations(&names)).await;
-    located.map_err(BusError::Directory)
+    Ok(blocking::within(limit, move || units.locations(&names)).await?)
 }
 
 /// Returns whether a name refers to nothing: neither a unit nor remains of one.
@@ -215,9 +202,8 @@ async fn loaded_state(
             // Reading another process's environment takes a lock of that process.
             Some(subject) => {
                 let files = files.clone();
-                let facts = blocking::within(limit, move || files.facts(&subject)).await;
                 // A timeout is not a missing revision, which would cause a restart.
-                facts.map_err(|_stuck| BusError::Unread)?
+                blocking::within(limit, move || files.facts(&subject)).await?
             }
         };
         if facts.superseded && readings < READINGS {
@@ -252,10 +238,4 @@ pub(crate) async fn properties(
     let interface = InterfaceName::from_static_str(interface)?;
     let all = async { proxy.get_all(interface).await.map_err(zbus::Error::from) };
     Ok(Properties::from(within(limit, all).await?))
-}
-
-impl From<PropertyError> for BusError {
-    fn from(error: PropertyError) -> Self {
-        Self::NotUnderstood(error.to_string())
-    }
 }

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use host_files::blocking::{self, FILE_LIMIT};
+use host_files::blocking;
 use host_files::units::{Label, UnitForm, UnitText};
 use quadlet::{Key, PodmanVersion, extension_value, key};
 
 use super::drop_ins;
 use super::search_path::search_path;
-use crate::generator::{Generator, GeneratorError};
+use crate::generator::Generator;
 use crate::scope::Scope;
 use crate::unit_text::{MARK_NAME, MARK_REVISION, container_unit};
 
@@ -48,13 +48,13 @@ impl QuadletForm {
     }
 
     /// Returns the generator that validates units.
-    pub(super) async fn find_generator(&self) -> Result<Generator, GeneratorError> {
+    pub(super) async fn find_generator(&self) -> PortResult<Generator> {
         let form = self.clone();
-        blocking::within(FILE_LIMIT, move || form.look_for_generator()).await?
+        blocking::run("find the generator", move || form.look_for_generator()).await
     }
 
     /// Blocks on files.
-    pub(super) fn look_for_generator(&self) -> Result<Generator, GeneratorError> {
+    pub(super) fn look_for_generator(&self) -> PortResult<Generator> {
         let found = match &self.generator {
             Some(program) => Generator::at(program, self.scope),
             None => Generator::find(self.scope),

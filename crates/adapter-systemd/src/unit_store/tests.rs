@@ -7,6 +7,7 @@ use companion_core::model::unit::UnitFileState;
 use companion_core::ports::PortErrorKind;
 
 use super::*;
+use crate::process::tests::write_program;
 
 mod rendering;
 
@@ -26,18 +27,7 @@ impl Place {
     fn with_generator(body: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let generator = root.path().join("podman-user-generator");
-        // Written by another process: see the generator's own tests.
-        let status = std::process::Command::new("/bin/sh")
-            .args([
-                "-c",
-                "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"",
-                "sh",
-                body,
-            ])
-            .arg(&generator)
-            .status()
-            .unwrap();
-        assert!(status.success());
+        write_program(&generator, body);
         let units = root.path().join("config/containers/systemd");
         let store = QuadletDir::at(units, Scope::User, PODMAN)
             .with_generator(generator)

@@ -6,7 +6,6 @@ use companion_core::model::container::{
 use companion_core::model::hook::ConfigId;
 use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
-use quadlet::extension_value;
 
 use super::*;
 
@@ -71,17 +70,6 @@ fn the_unit_of_a_companion_reads_like_this() {
     let mut unit = unit(bitcoin_ui());
     unit.config = Some(unit.container.mounts[0].source.clone());
     assert_eq!(made(&unit, Scope::User, PODMAN), expected);
-}
-
-#[test]
-fn the_ownership_label_and_every_revision_field_agree() {
-    let unit = unit(bitcoin_ui());
-    let text = made(&unit, Scope::User, PODMAN);
-    let revision = unit.revision.to_string();
-    let read = |key: Key| extension_value(&text, key.section, key.name);
-    assert_eq!(read(MARK_NAME).as_deref(), Some(unit.name.as_str()));
-    assert_eq!(read(MARK_REVISION).as_deref(), Some(revision.as_str()));
-    assert_eq!(text.matches(&revision).count(), 3, "section, service and label:\n{text}");
 }
 
 #[test]
@@ -220,20 +208,6 @@ fn a_path_that_no_key_expresses_is_refused() {
         let mount = BindMount { source: path(source), target: path("/c"), read_only: true };
         let error = refused(ContainerSpec { mounts: vec![mount], ..ContainerSpec::default() });
         assert!(error.contains("Mount"), "{error}");
-    }
-}
-
-/// containers.conf(5) applies to a setting that the unit leaves out.
-#[test]
-fn the_hosts_container_defaults_do_not_reach_a_companion() {
-    let read_only = ContainerSpec { read_only_root: true, ..ContainerSpec::default() };
-    for (spec, line) in [(ContainerSpec::default(), None), (read_only, Some("ReadOnly=true"))] {
-        let text = text(spec, Scope::User);
-        for pinned in PINNED {
-            assert!(text.contains(&format!("\"{pinned}\"")), "no {pinned} in:\n{text}");
-        }
-        assert_eq!(text.contains("--read-only=false"), line.is_none(), "{text}");
-        assert_lines(&text, line.as_slice());
     }
 }
 

@@ -1,5 +1,3 @@
-use companion_core::ports::PortErrorKind;
-
 use super::*;
 
 const READ: &str = "\
@@ -15,11 +13,7 @@ fn companions(names: &[&str]) -> BTreeSet<CompanionName> {
     names.iter().map(|name| CompanionName::new(*name).unwrap()).collect()
 }
 
-fn interpreted(
-    code: Option<i32>,
-    stdout: &str,
-    words: &[&str],
-) -> Result<UnloadableUnits, GeneratorError> {
+fn interpreted(code: Option<i32>, stdout: &str, words: &[&str]) -> PortResult<UnloadableUnits> {
     let lines = words.iter().map(|words| format!("quadlet-generator[7]: {words}\n"));
     let stderr = format!("{READ}{}", lines.collect::<String>());
     let ended =
@@ -156,14 +150,6 @@ fn a_generator_that_breaks_would_lose_everything() {
 fn a_name_with_a_managed_units_prefix_is_another_unit() {
     let found = interpreted(Some(1), "---archy-lnd-ui-2.service---\n", &[UNPARSABLE]).unwrap();
     assert_eq!(found.lost.len(), 1);
-}
-
-#[test]
-fn hostile_messages_are_escaped_and_truncated() {
-    let words = format!("error loading \"/u/x.container\", \u{1b}]0;{}\u{7}", "y".repeat(100_000));
-    let found = interpreted(Some(1), "", &[&words]).unwrap();
-    let why = &found.files[0].why;
-    assert!(why.len() < 2200 && !why.contains('\u{1b}'), "{}", why.len());
 }
 
 #[test]

@@ -160,11 +160,7 @@ impl Fake {
     /// Sends `PropertiesChanged` of a unit on the last connection.
     pub(super) async fn announce_change(&self, unit: &str) {
         let server = self.world().server.clone().unwrap();
-        let interface = "org.freedesktop.DBus.Properties";
-        let (changed, invalidated) = (HashMap::<String, OwnedVariant>::new(), Vec::<String>::new());
-        let body = (UNIT, changed, invalidated);
-        let (to_all, path) = (None::<&str>, unit_path(unit));
-        server.emit_signal(to_all, path, interface, "PropertiesChanged", &body).await.unwrap();
+        announce_change(&server, unit).await;
     }
 
     /// Announces that all units are loaded again.
@@ -327,6 +323,8 @@ impl Answering {
             unit: unit.to_owned(),
             result: result.to_owned(),
         };
+        // systemd announces the unit's `Job` first.
+        announce_change(&self.server, unit).await;
         let root = "/org/freedesktop/systemd1";
         let to_all = None::<&str>;
         self.server.emit_signal(to_all, root, MANAGER, "JobRemoved", &end).await.unwrap();
@@ -410,4 +408,12 @@ fn unit_path(name: &str) -> OwnedObjectPath {
 async fn announce_reloading(server: &Connection, is_active: bool) {
     let (to_all, path) = (None::<&str>, "/org/freedesktop/systemd1");
     server.emit_signal(to_all, path, MANAGER, "Reloading", &(is_active,)).await.unwrap();
+}
+
+async fn announce_change(server: &Connection, unit: &str) {
+    let interface = "org.freedesktop.DBus.Properties";
+    let (changed, invalidated) = (HashMap::<String, OwnedVariant>::new(), Vec::<String>::new());
+    let body = (UNIT, changed, invalidated);
+    let (to_all, path) = (None::<&str>, unit_path(unit));
+    server.emit_signal(to_all, path, interface, "PropertiesChanged", &body).await.unwrap();
 }

@@ -1,4 +1,4 @@
-use adapter_systemd::{GeneratorError, ScopeError, SystemdFacts};
+use adapter_systemd::{ScopeError, SystemdFacts};
 use companion_core::ports::{PortError, PortErrorKind};
 
 use super::*;
@@ -92,7 +92,7 @@ fn an_environment_that_differs_from_the_managers_is_reported() {
 
 #[test]
 fn a_missing_generator_is_an_error_that_names_its_directory() {
-    let missing = GeneratorError::NotFound { tried: vec!["/usr/lib".into()] };
+    let missing = PortError::new(PortErrorKind::Unavailable, "no Quadlet generator is installed");
     let health = ScopeHealth { generator: Err(missing), ..healthy() };
     for (scope, directory) in
         [(Scope::User, "/user-generators"), (Scope::System, "/system-generators")]

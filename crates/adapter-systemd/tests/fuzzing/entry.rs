@@ -59,25 +59,25 @@ pub fn generator(
     shown
 }
 
-/// The properties that determine a service's state.
-const PROPERTIES: [&str; 17] = [
-    "LoadState",
-    "ActiveState",
-    "SubState",
-    "SourcePath",
-    "ActiveEnterTimestampMonotonic",
-    "StateChangeTimestamp",
-    "InvocationID",
-    "LoadError",
-    "Job",
-    "Result",
-    "NRestarts",
-    "MainPID",
-    "ControlGroup",
-    "ExecMainCode",
-    "ExecMainStatus",
-    "Environment",
-    "FragmentPath",
+/// The properties that determine a service's state, with the kind of their value.
+const PROPERTIES: [(&str, u8); 17] = [
+    ("LoadState", 0),
+    ("ActiveState", 0),
+    ("SubState", 0),
+    ("SourcePath", 0),
+    ("ActiveEnterTimestampMonotonic", 1),
+    ("StateChangeTimestamp", 1),
+    ("InvocationID", 2),
+    ("LoadError", 3),
+    ("Job", 4),
+    ("Result", 0),
+    ("NRestarts", 5),
+    ("MainPID", 5),
+    ("ControlGroup", 0),
+    ("ExecMainCode", 6),
+    ("ExecMainStatus", 6),
+    ("Environment", 7),
+    ("FragmentPath", 0),
 ];
 
 /// Reads a service's state from properties whose types and values `bytes` chooses: a type, a length and that many bytes
@@ -85,7 +85,7 @@ const PROPERTIES: [&str; 17] = [
 pub fn service(bytes: &[u8]) -> Vec<String> {
     let mut rest = bytes;
     let mut all = HashMap::new();
-    for (index, name) in PROPERTIES.into_iter().enumerate() {
+    for (name, usual) in PROPERTIES {
         let (kind, taken) = match rest {
             [kind, length, after @ ..] => {
                 let (taken, after) = after.split_at(usize::from(*length).min(after.len()));
@@ -94,8 +94,8 @@ pub fn service(bytes: &[u8]) -> Vec<String> {
             }
             _ => (0, &[][..]),
         };
-        let usual = if kind & 0x80 == 0 { usual_kind(index) } else { kind & 7 };
-        if let Some(value) = value(usual, taken) {
+        let kind = if kind & 0x80 == 0 { usual } else { kind & 7 };
+        if let Some(value) = value(kind, taken) {
             all.insert(name.to_owned(), value);
         }
     }
@@ -112,19 +112,6 @@ pub fn service(bytes: &[u8]) -> Vec<String> {
         shown.push(error.to_string());
     }
     shown
-}
-
-fn usual_kind(index: usize) -> u8 {
-    match index {
-        4 | 5 => 1,
-        6 => 2,
-        7 => 3,
-        8 => 4,
-        10 | 11 => 5,
-        13 | 14 => 6,
-        15 => 7,
-        _ => 0,
-    }
 }
 
 fn value(kind: u8, bytes: &[u8]) -> Option<OwnedVariant> {
