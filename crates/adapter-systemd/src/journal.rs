@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
@@ -26,8 +26,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const OUTPUT_LIMIT: u64 = 2 * 1024 * 1024;
 /// How many entries are read. Podman's own events about the end of a container come last and are dropped.
 const ENTRIES: u32 = 40;
-/// How long unrequested lines are kept: a call may be for a few companions only. Longer than any resync interval.
-const KEPT: Duration = Duration::from_secs(3600);
 /// How many reads run concurrently.
 const CONCURRENCY: usize = 4;
 /// How often a run without entries is read. The journal may lag behind the end of a process.
@@ -51,8 +49,6 @@ struct Reading {
     run: Run,
     found: PortResult<LogTail>,
     readings: u8,
-    /// When it was last requested.
-    requested_at: Instant,
 }
 
 /// A run of a service.
@@ -81,15 +77,10 @@ impl Journal {
         let runs: BTreeMap<&CompanionName, Run> =
             ended.iter().filter_map(|(name, state)| Some((name, Run::of(state)?))).collect();
         let unread: Vec<(CompanionName, Run)> = {
-            let (mut read, now) = (self.lock(), Instant::now());
-            for (_, reading) in read.iter_mut().filter(|(name, _)| runs.contains_key(name)) {
-                reading.requested_at = now;
-            }
-            read.retain(|_, reading| now.duration_since(reading.requested_at) < KEPT);
-            let new = |(name, run): &(&&CompanionName, &Run)| {
-                read.get(**name).is_none_or(|reading| reading.is_due(run))
-            };
-            runs.iter().filter(new).map(|(name, run)| ((*name).clone(), run.clone())).collect()
+            let read = self.lock();
+            let is_due = |name, run| read.get(name).is_none_or(|reading| reading.is_due(run));
+            let due = runs.iter().filter(|(name, run)| is_due(**name, *run));
+            due.map(|(name, run)| ((*name).clone(), run.clone())).collect()
         };
         for few in unread.chunks(CONCURRENCY) {
             let mut reads = JoinSet::new();
@@ -128,7 +119,7 @@ impl Journal {
         let mut read = self.lock();
         let earlier = read.get(&name).filter(|reading| reading.run == run);
         let readings = earlier.map_or(0, |reading| reading.readings).saturating_add(1);
-        read.insert(name, Reading { run, found, readings, requested_at: Instant::now() });
+        read.insert(name, Reading { run, found, readings });
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CompanionName, Reading>> {

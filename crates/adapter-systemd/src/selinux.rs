@@ -56,7 +56,9 @@ const SHARED_BY_MANY: [&str; 13] = [
 /// Returns the label that the mount of `source` requests in a unit whose rendered configuration is `config`.
 pub(crate) fn label(source: &AbsolutePath, config: Option<&AbsolutePath>) -> Option<Relabel> {
     let path = source.as_path();
-    if SYSTEM.iter().any(|system| path.starts_with(system)) || is_shared_by_many(path) {
+    let is_home = [Some(Path::new("/home")), Some(Path::new("/var/home"))].contains(&path.parent());
+    let is_shared_by_many = SHARED_BY_MANY.iter().any(|shared| path == Path::new(shared));
+    if SYSTEM.iter().any(|system| path.starts_with(system)) || is_shared_by_many || is_home {
         return None;
     }
     if config == Some(source) {
@@ -66,13 +68,6 @@ pub(crate) fn label(source: &AbsolutePath, config: Option<&AbsolutePath>) -> Opt
     let socket =
         path.extension().is_some_and(|extension| extension == "sock" || extension == "socket");
     (!socket).then_some(Relabel::Shared)
-}
-
-fn is_shared_by_many(path: &Path) -> bool {
-    let home = |parent: &str| path.parent() == Some(Path::new(parent));
-    SHARED_BY_MANY.iter().any(|shared| path == Path::new(shared))
-        || home("/home")
-        || home("/var/home")
 }
 
 #[cfg(test)]

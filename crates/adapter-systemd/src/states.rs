@@ -44,16 +44,17 @@ impl Properties {
         Ok(Some(self.get::<&str>(name)?).filter(|text| !text.is_empty()))
     }
 
-    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, BusError> {
+    fn list<T>(&self, name: &'static str) -> Result<Vec<T>, BusError>
+    where
+        Vec<T>: TryFrom<OwnedVariant>,
+    {
         let value = self.0.get(name).ok_or_else(|| missing(name))?;
-        let owned = value.try_clone();
-        owned.and_then(Vec::<u8>::try_from).map_err(|_| wrong_type(name))
+        let owned = value.try_clone().map_err(|_| wrong_type(name))?;
+        owned.try_into().map_err(|_| wrong_type(name))
     }
 
     pub(crate) fn texts(&self, name: &'static str) -> Result<Vec<String>, BusError> {
-        let value = self.0.get(name).ok_or_else(|| missing(name))?;
-        let owned = value.try_clone();
-        owned.and_then(Vec::<String>::try_from).map_err(|_| wrong_type(name))
+        self.list(name)
     }
 
     /// Returns the fields of a structure of two.
@@ -99,22 +100,14 @@ pub(crate) fn subject(
     }))
 }
 
-/// What [`service_state`] needs beside the properties.
-#[derive(Debug)]
-pub(crate) struct Surroundings<'s> {
-    /// What the service's processes show.
-    pub(crate) facts: &'s ProcessFacts,
-    /// The time on the monotonic clock.
-    pub(crate) now: Duration,
-    /// The path of the unit in the unit store, as `SourcePath=` reports it; `None` without a store.
-    pub(crate) location: Option<&'s str>,
-}
-
-/// Builds a service's state.
+/// Builds a service's state from the properties of its unit and what its processes show, at `now` on the monotonic clock.
+/// `location` is the path of the unit in the unit store, as `SourcePath=` reports it.
 pub(crate) fn service_state(
     unit: &Properties,
     service: &Properties,
-    Surroundings { facts, now, location }: &Surroundings<'_>,
+    facts: &ProcessFacts,
+    now: Duration,
+    location: Option<&str>,
 ) -> Result<ServiceState, BusError> {
     let (active, sub) = unit.activity()?;
     let run = run_state(active, sub);
@@ -126,7 +119,7 @@ pub(crate) fn service_state(
     let since: u64 = unit.get("StateChangeTimestamp")?;
     let is_up = run == RunState::Up && !entered.is_zero();
     Ok(ServiceState {
-        unit: loaded_unit(unit, service, *location)?,
+        unit: loaded_unit(unit, service, location)?,
         run,
         busy,
         running: facts.running,
@@ -212,7 +205,8 @@ fn last_end(service: &Properties) -> Result<Option<End>, BusError> {
 /// Returns the ID of the current run, in the form of `$INVOCATION_ID`. systemd 257 keeps the ID of a run that ended
 /// until the next start, or until it unloads the unit.
 fn invocation(unit: &Properties) -> Result<Option<String>, BusError> {
-    let id: String = unit.bytes("InvocationID")?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id: String =
+        unit.list::<u8>("InvocationID")?.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Some(id).filter(|id| !id.is_empty()))
 }
 

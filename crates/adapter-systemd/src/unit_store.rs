@@ -27,7 +27,6 @@ use quadlet::PodmanVersion;
 
 use crate::generator::{Generator, sweep_stage};
 use crate::scope::{Scope, ScopeError};
-use crate::unit_text::render_unit;
 pub(crate) use form::QuadletForm;
 
 mod drop_ins;
@@ -111,14 +110,6 @@ impl QuadletDir {
     /// Existing units whose text differs become [`Outdated`](UnitFileState::Outdated).
     pub fn set_podman_version(&self, version: PodmanVersion) {
         self.files.form().set_version(version);
-    }
-
-    /// Returns the text of `unit` as [`write`](UnitStore::write) would write it.
-    ///
-    /// # Errors
-    /// [`quadlet::RenderError`] names the setting that this Podman does not support.
-    pub fn text(&self, unit: &UnitSpec) -> Result<String, quadlet::RenderError> {
-        Ok(render_unit(unit, self.files.form().scope, self.podman_version())?.text)
     }
 
     /// Removes the temporary files and staged units of interrupted writes; returns how many.

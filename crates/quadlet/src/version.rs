@@ -50,26 +50,19 @@ impl FromStr for PodmanVersion {
     ///
     /// [`VersionError`] unless the text has two or three decimal numbers joined by dots; a missing patch is 0.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unreadable = || VersionError { text: text.chars().take(64).collect() };
         let trimmed = text.trim();
         let bare = trimmed.strip_prefix("podman version ").unwrap_or(trimmed).trim_start();
         let bare = bare.strip_prefix('v').unwrap_or(bare);
         let numbers = bare.split(['-', '+', '~']).next().unwrap_or_default();
-        let mut parts = numbers.split('.');
-        let mut number = || -> Option<u32> {
-            let part = parts.next()?;
-            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| part.parse().ok()).flatten()
+        let number = |part: &str| -> Option<u32> {
+            part.parse().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        let (Some(major), Some(minor)) = (number(), number()) else {
-            return Err(unreadable());
-        };
-        let patch =
-            if numbers.split('.').count() == 2 { 0 } else { number().ok_or_else(unreadable)? };
-        if numbers.split('.').count() > 3 {
-            return Err(unreadable());
+        let parts: Option<Vec<u32>> = numbers.split('.').map(number).collect();
+        match parts.as_deref() {
+            Some(&[major, minor]) => Ok(Self::new(major, minor, 0)),
+            Some(&[major, minor, patch]) => Ok(Self::new(major, minor, patch)),
+            _ => Err(VersionError { text: text.chars().take(64).collect() }),
         }
-        Ok(Self { major, minor, patch })
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adapter_systemd::{Limits, QuadletDir, SystemdManager};
+use adapter_systemd::{Limits, QuadletDir, SystemdManager, render_unit};
 use async_trait::async_trait;
 use companion_conformance::service_manager::ServiceWorld;
 use companion_conformance::{Arranged, HostWorld};
@@ -64,7 +64,7 @@ impl Services {
     /// The text of a valid unit without the ownership label.
     fn unmanaged(&self, name: &CompanionName) -> String {
         let unit = UnitSpec { name: name.clone(), ..unit(0, RUNS) };
-        let text = self.units.text(&unit).unwrap();
+        let text = render_unit(&unit, scope(), self.units.podman_version()).unwrap().text;
         let before_mark = text.split("[X-Companion]").next().unwrap();
         let lines = before_mark.lines().filter(|line| !line.contains("OMPANION_REVISION"));
         let lines = lines.filter(|line| !line.contains("companion."));

@@ -21,7 +21,7 @@ use crate::bus::Session;
 use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
 use crate::processes::{KernelFiles, ProcessFacts, Running};
-use crate::states::{Properties, Surroundings, service_state, subject};
+use crate::states::{Properties, service_state, subject};
 use crate::unit_store::QuadletDir;
 
 /// How many units are read concurrently: enough to hide the latency of the bus, and far below its limit on pending
@@ -210,9 +210,7 @@ async fn loaded_state(
             readings += 1;
             continue;
         }
-        let location = location.as_deref();
-        let surroundings = Surroundings { facts: &facts, now: monotonic(), location };
-        let state = service_state(&unit, &service, &surroundings)?;
+        let state = service_state(&unit, &service, &facts, monotonic(), location.as_deref())?;
         let is_same = !facts.superseded && facts.running.is_some();
         let ProcessFacts { started, event_files, .. } = facts;
         let running = started.zip(event_files).filter(|_| is_same);

@@ -41,13 +41,13 @@ fn properties(replaced: &[(&str, OwnedVariant)]) -> Properties {
 
 /// Reads one set of properties as both interfaces.
 fn state(replaced: &[(&str, OwnedVariant)]) -> Result<ServiceState, BusError> {
-    let all = properties(replaced);
-    service_state(&all, &all, &surroundings(&ProcessFacts::default()))
+    of(&properties(replaced))
 }
 
-/// A unit store with `/u/a.container`, at 90 s on the monotonic clock.
-fn surroundings(facts: &ProcessFacts) -> Surroundings<'_> {
-    Surroundings { facts, now: Duration::from_secs(90), location: Some("/u/a.container") }
+/// In a unit store with `/u/a.container`, at 90 s on the monotonic clock.
+fn of(all: &Properties) -> Result<ServiceState, BusError> {
+    let (facts, now) = (ProcessFacts::default(), Duration::from_secs(90));
+    service_state(all, all, &facts, now, Some("/u/a.container"))
 }
 
 #[test]
@@ -179,8 +179,7 @@ fn a_property_that_is_missing_or_of_another_type_is_named() {
         let error = state(&[(name, value(1.5_f64))]).unwrap_err().to_string();
         assert!(error.contains(&format!("`{name}` is of another type")), "{error}");
     }
-    let empty = Properties::default();
-    let missing = service_state(&empty, &empty, &surroundings(&ProcessFacts::default()));
+    let missing = of(&Properties::default());
     assert!(missing.unwrap_err().to_string().contains("`ActiveState` is missing"));
 }
 

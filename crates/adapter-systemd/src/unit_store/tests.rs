@@ -8,6 +8,7 @@ use companion_core::ports::PortErrorKind;
 
 use super::*;
 use crate::process::tests::write_program;
+use crate::unit_text::render_unit;
 
 mod rendering;
 
@@ -103,7 +104,7 @@ async fn the_previous_managers_unit_is_adopted() {
 async fn a_refused_unit_leaves_the_last_good_one() {
     let place = Place::with_generator(REFUSES);
     fs::create_dir_all(place.store.path()).unwrap();
-    let good = place.store.text(&unit(0)).unwrap();
+    let good = render_unit(&unit(0), Scope::User, PODMAN).unwrap().text;
     fs::write(place.file("web"), &good).unwrap();
     let error = place.store.write(&unit(1)).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Invalid);

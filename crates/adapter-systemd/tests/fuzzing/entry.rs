@@ -17,7 +17,7 @@ use crate::process::Ended;
 use crate::processes::ProcessFacts;
 use crate::reload_check::outcome;
 use crate::scope::Scope;
-use crate::states::{Properties, Surroundings, service_state, subject};
+use crate::states::{Properties, service_state, subject};
 use crate::unit_store::QuadletForm;
 
 /// Parses `bytes` as the unit file of `name`; returns whether the file is managed, and its displayed form.
@@ -102,9 +102,8 @@ pub fn service(bytes: &[u8]) -> Vec<String> {
     let all = Properties::from(all);
     let mut shown = Vec::new();
     let facts = ProcessFacts::default();
-    let location = Some("/u/a.container");
-    let surroundings = Surroundings { facts: &facts, now: Duration::from_secs(90), location };
-    match service_state(&all, &all, &surroundings) {
+    let now = Duration::from_secs(90);
+    match service_state(&all, &all, &facts, now, Some("/u/a.container")) {
         Ok(state) => shown.extend([state.unit.to_string(), state.message]),
         Err(error) => shown.push(error.to_string()),
     }

@@ -1,36 +1,12 @@
 //! The connection to systemd, its jobs, and systemd's own properties.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use adapter_systemd::{Limits, Scope, SystemdManager, inspect};
-use companion_core::model::companion::CompanionName;
-use companion_core::model::service::{ServiceState, Verb};
-use companion_core::ports::{Job, ServiceManager as _, UnitStore as _};
+use companion_core::model::service::Verb;
+use companion_core::ports::{Job, ServiceManager as _};
 
 use super::guest::{Guest, scope, systemctl};
-
-#[tokio::test]
-async fn a_hundred_names_are_asked_for_in_one_call() {
-    let guest = Guest::with("probe-many").await;
-    guest.units.write(&guest.unit(0)).await.unwrap();
-    guest.services.reload().await.unwrap();
-    let mut names: BTreeSet<CompanionName> =
-        (0..99).map(|n| CompanionName::new(format!("probe-none-{n}")).unwrap()).collect();
-    names.insert(guest.name.clone());
-    let states: BTreeMap<_, _> = guest
-        .services
-        .observe(&names)
-        .await
-        .into_iter()
-        .map(|(name, state)| (name, state.unwrap()))
-        .collect();
-    assert_eq!(states.len(), 100);
-    let loaded = states.values().filter(|state| **state != ServiceState::absent()).count();
-    assert_eq!(loaded, 1);
-    guest.units.remove(&guest.name).await.unwrap();
-    guest.services.reload().await.unwrap();
-}
 
 #[tokio::test]
 async fn a_reexecuted_systemd_is_found_again() {

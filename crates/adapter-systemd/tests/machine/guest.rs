@@ -1,6 +1,6 @@
 //! One companion on the machine, and the commands that tamper with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use companion_core::model::container::ContainerSpec;
 use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::service::{ServiceState, Verb};
-use companion_core::model::unit::{UnitFile, UnitSpec};
+use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortResult, ServiceManager as _, UnitStore as _};
 
 /// An unmanaged file in the same directory.
@@ -72,11 +72,6 @@ impl Guest {
         // With the rendering that a write records.
         unit.revision = render_unit(&unit, scope(), self.units.podman_version()).unwrap().revision;
         unit
-    }
-
-    pub(crate) async fn file(&self, wanted: &UnitSpec) -> UnitFile {
-        let asked = BTreeMap::from([(self.name.clone(), Some(wanted.clone()))]);
-        self.units.observe(&asked).await.remove(&self.name).unwrap().unwrap()
     }
 
     pub(crate) async fn state(&self) -> ServiceState {
