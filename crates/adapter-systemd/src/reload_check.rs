@@ -115,7 +115,7 @@ async fn asked(
         });
     }
     let found = async {
-        let generator = units.find_generator().await?;
+        let generator = units.files.form().find_generator().await?;
         let ended = generator.dry_run().await?;
         outcome::interpret(generator.program(), ours, &ended)
     };

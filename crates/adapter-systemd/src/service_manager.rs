@@ -128,18 +128,19 @@ impl SystemdManager {
 
     /// Waits until an observed unit changed or a job of it ended, whoever queued it, or the connection broke.
     async fn unit_changed(&self) -> Hint {
-        let mut pause = RECONNECT;
-        let mut session = self.bus.session().await;
-        while let Err(error) = &session {
-            tracing::debug!(%error, "waiting for a connection to systemd");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(self.limits.call);
-            session = self.bus.session().await;
-            if session.is_ok() {
-                return Hint::All;
+        let (mut pause, mut was_down) = (RECONNECT, false);
+        let session = loop {
+            match self.bus.session().await {
+                Ok(_) if was_down => return Hint::All,
+                Ok(session) => break session,
+                Err(error) => {
+                    tracing::debug!(%error, "waiting for a connection to systemd");
+                    was_down = true;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(self.limits.call);
+                }
             }
-        }
-        let Ok(session) = session else { return Hint::All };
+        };
         tokio::select! {
             // A connection that breaks may have lost a change.
             () = session.closed() => Hint::All,

@@ -25,7 +25,7 @@ use host_files::blocking;
 use host_files::units::UnitFiles;
 use quadlet::PodmanVersion;
 
-use crate::generator::{Generator, sweep_stage};
+use crate::generator::sweep_stage;
 use crate::scope::{Scope, ScopeError};
 pub(crate) use form::QuadletForm;
 
@@ -37,7 +37,7 @@ mod search_path;
 /// The Quadlet files of a scope.
 #[derive(Debug, Clone)]
 pub struct QuadletDir {
-    files: UnitFiles<QuadletForm>,
+    pub(crate) files: UnitFiles<QuadletForm>,
 }
 
 impl QuadletDir {
@@ -128,23 +128,10 @@ impl QuadletDir {
         Ok(swept + staged.await?)
     }
 
-    /// Returns the path of each unit as Quadlet names it in `SourcePath=`. Blocks on files.
-    pub(crate) fn locations(
-        &self,
-        names: &BTreeSet<CompanionName>,
-    ) -> BTreeMap<CompanionName, String> {
-        self.files.locations(names)
-    }
-
     /// Returns the unit files on which the generator would block.
     pub(crate) async fn endless_files(&self) -> PortResult<Vec<PathBuf>> {
         let files = self.files.clone();
         blocking::run("list the unit directory", move || endless::endless(&files)).await
-    }
-
-    /// Returns the generator that validates units.
-    pub(crate) async fn find_generator(&self) -> PortResult<Generator> {
-        self.files.form().find_generator().await
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Setting {
     pub key: Key,
     /// The name of a pair.
     pub name: Option<String>,
-    /// The words; of a pair `NAME=value`.
+    /// The words, at least one; of a pair `NAME=value`.
     pub words: Vec<String>,
 }
 
@@ -59,7 +59,9 @@ impl ContainerUnit {
     /// Sets a key to these words; sets nothing without any.
     pub fn add_words<W: Into<String>>(&mut self, key: Key, words: impl IntoIterator<Item = W>) {
         let words: Vec<String> = words.into_iter().map(Into::into).collect();
-        self.settings.push(Setting { key, name: None, words });
+        if !words.is_empty() {
+            self.settings.push(Setting { key, name: None, words });
+        }
     }
 
     /// Sets a variable or a label. No message shows its value.
@@ -113,13 +115,13 @@ impl Text {
         let Setting { key, name, words } = setting;
         let refused = |refusal| RenderError::new(key, name.as_deref(), &refusal);
         let words = match key.class {
-            Class::Array if !words.is_empty() => &[escape::array(words).map_err(refused)?],
+            Class::Array => &[escape::array(words).map_err(refused)?],
             _ => words.as_slice(),
         };
         if self.podman >= key.since {
             let spelt = words.iter().map(|word| self.spell(key, word));
             let mut spelt = spelt.collect::<Result<Vec<_>, _>>().map_err(refused)?;
-            if key.class.is_list() && !spelt.is_empty() {
+            if key.class.is_list() {
                 spelt = vec![spelt.join(" ")];
             }
             return spelt.iter().try_for_each(|value| self.assign(key, value)).map_err(refused);

@@ -172,7 +172,7 @@ async fn locations(
     limit: Duration,
 ) -> Result<BTreeMap<CompanionName, String>, BusError> {
     let (units, names) = (units.clone(), names.clone());
-    Ok(blocking::within(limit, move || units.locations(&names)).await?)
+    Ok(blocking::within(limit, move || units.files.locations(&names)).await?)
 }
 
 /// Returns whether a name refers to nothing: neither a unit nor remains of one.

@@ -48,7 +48,7 @@ impl QuadletForm {
     }
 
     /// Returns the generator that validates units.
-    pub(super) async fn find_generator(&self) -> PortResult<Generator> {
+    pub(crate) async fn find_generator(&self) -> PortResult<Generator> {
         let form = self.clone();
         blocking::run("find the generator", move || form.look_for_generator()).await
     }

@@ -79,6 +79,12 @@ impl Command {
             match (key.section, key.name) {
                 ("Container", "Image") => image.clone_from(&given[0]),
                 ("Container", "Exec") => words.clone_from(given),
+                ("Container", "User") => {
+                    let group = unit.settings().iter().find(|set| set.key.name == "Group");
+                    let group = group.map_or(String::new(), |set| format!(":{}", set.words[0]));
+                    options.push(option("--user", given[0].clone() + &group));
+                }
+                ("Container", "Group") => {}
                 ("Container", "PodmanArgs") => {
                     let split = given.iter().filter_map(|word| word.split_once('='));
                     options.extend(split.map(|(flag, value)| option(flag, value.to_owned())));
@@ -112,7 +118,6 @@ impl Command {
 fn flag(key: &str) -> &'static str {
     let others = [
         ("ContainerName", "--name"),
-        ("User", "--user"),
         ("Mount", "--mount"),
         ("Secret", "--secret"),
         ("AddDevice", "--device"),
