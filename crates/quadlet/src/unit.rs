@@ -85,7 +85,7 @@ impl ContainerUnit {
     /// # Errors
     ///
     /// [`RenderError`] names the first setting that cannot be expressed for this Podman, or that Podman would interpret
-    /// differently. No setting can be expressed for a Podman before [`PodmanVersion::FLOOR`].
+    /// differently. No Podman before [`PodmanVersion::FLOOR`] has a text for an image.
     pub fn render(&self, podman: PodmanVersion) -> Result<String, RenderError> {
         let place = |setting: &&Setting| {
             let known = SECTIONS.iter().position(|section| *section == setting.key.section);

@@ -122,8 +122,10 @@ proptest! {
             let Err(error) = case.unit.render(version) else { continue };
             let message = error.to_string();
             prop_assert!(message.chars().count() < 400 && !message.contains(char::is_control), "{message}");
-            for (_, text) in case.hostile.iter().filter(|(field, text)| field.is_secret() && text.len() > 3) {
-                let named = case.hostile.iter().any(|(field, other)| !field.is_secret() && other.contains(text.as_str()));
+            // The value of a variable or a label.
+            let is_secret = |field: &Field| field.form.ends_with("={}") && field.key != key::PODMAN_ARGS;
+            for (_, text) in case.hostile.iter().filter(|(field, text)| is_secret(field) && text.len() > 3) {
+                let named = case.hostile.iter().any(|(field, other)| !is_secret(field) && other.contains(text.as_str()));
                 prop_assert!(named || !message.contains(&text.escape_debug().to_string()), "{message}");
             }
         }

@@ -21,7 +21,7 @@ pub(crate) const VERSIONS: [PodmanVersion; 6] = [
 pub(crate) struct Field {
     pub(crate) key: Key,
     /// The words, joined by `|`, with the text as `{}`; of a pair `name={}` or `{}=value`.
-    form: &'static str,
+    pub(crate) form: &'static str,
 }
 
 const fn field(key: Key, form: &'static str) -> Field {
@@ -77,11 +77,6 @@ impl Field {
         field(key::MEMORY_MAX, "128M"),
         field(key::DEFAULT_DEPENDENCIES, "false"),
     ];
-
-    /// Whether it is the value of a variable or label, which no message shows.
-    pub(crate) fn is_secret(self) -> bool {
-        self.is_pair() && self.form.ends_with("={}")
-    }
 
     fn is_pair(self) -> bool {
         [key::ENVIRONMENT, key::LABEL, key::SERVICE_ENVIRONMENT].contains(&self.key)
