@@ -10,8 +10,8 @@ async fn main() -> anyhow::Result<()> {
         std::env::args().skip(1).map(|app| app.parse()).collect::<Result<_, _>>()?;
     let companions =
         Companions::connect(SystemdPodman::new(Scope::User), Catalog::builtin()).await?;
-    for (name, error) in companions.reconcile(&apps).await? {
-        tracing::warn!("{name}: {error}");
+    for error in companions.reconcile(&apps).await? {
+        tracing::warn!("{error}");
     }
     let shutdown = CancellationToken::new();
     companions.run(RESYNC, shutdown, |_round| ()).await?;

@@ -3,17 +3,17 @@
 //! Archipelago's own companions are built in; TOML files add companions or replace those of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use companion_core::error_chain::chain;
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::HookSpec;
-use durable_dir::DirError;
 
 use crate::app::AppId;
-use crate::manifest::{BackendManifest, ManifestError};
+use crate::leader::Settings;
+use crate::manifest::BackendManifest;
 use crate::node::Node;
 
 mod builtin;
@@ -23,7 +23,7 @@ mod place;
 
 pub use builtin::BITCOIN_UI_HOOK;
 pub use file::{CatalogFile, CompanionEntry, ImageEntry, schema};
-pub(crate) use file::{one_line, validate_mount_source};
+pub(crate) use file::{one_line, read, validate_mount_source};
 pub use place::Place;
 pub(crate) use place::described;
 
@@ -41,149 +41,47 @@ pub struct Catalog {
     companions: BTreeMap<CompanionName, CompanionSpec>,
 }
 
-/// The error of reading a catalog. No part of an invalid catalog is used.
+/// The error of a catalog file or a manifest. No part of an invalid one is used.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The file could not be read.
-    #[error("failed to read the catalog `{file}`")]
+    /// The file could not be read, or is untrusted, too large or no regular file.
+    #[error("failed to read `{file}`")]
     Unreadable {
         /// The file.
         file: String,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
-    /// The file or its directory is untrusted, or the path is not a regular file.
-    #[error("the catalog `{file}` cannot be used")]
-    Unusable {
-        /// The file.
-        file: String,
-        /// Why.
-        #[source]
-        source: DirError,
-    },
-    /// The file exceeds the size limit.
-    #[error("the catalog `{file}` is larger than {limit} bytes")]
-    TooLarge {
-        /// The file.
-        file: String,
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The file has invalid syntax or an unknown key.
-    #[error("{place}: {what}")]
-    Syntax {
-        /// Where.
-        place: Box<Place>,
-        /// What is wrong, and what was expected.
-        what: String,
-    },
-    /// A companion has an invalid field.
-    #[error("{place}: the companion `{companion}` is invalid")]
-    Companion {
-        /// Where.
-        place: Box<Place>,
-        /// The companion.
-        companion: String,
+    /// The contents are invalid, or do not go together with those of other files.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong, behind its place.
+        message: String,
+        /// Where; `None` for what concerns several places.
+        place: Option<Box<Place>>,
         /// The field and the rule.
         #[source]
-        source: InvalidValue,
+        source: Option<InvalidValue>,
     },
-    /// The table `[node]` has an invalid value.
-    #[error("{place}: the table `[node]` is invalid")]
-    Node {
-        /// Where.
-        place: Box<Place>,
-        /// The field and the rule.
-        #[source]
-        source: InvalidValue,
-    },
-    /// The node has an invalid value.
-    #[error("the node is invalid")]
-    NodeValue {
-        /// The field and the rule.
-        #[source]
-        source: InvalidValue,
-    },
-    /// A file has two companions of the same name.
-    #[error("{place}: duplicate companion `{companion}`")]
-    Twice {
-        /// Where the second one is.
-        place: Box<Place>,
-        /// The name.
-        companion: CompanionName,
-    },
-    /// Two companions would render the same file.
-    #[error("the companions `{first}` and `{second}` have the same hook output, `{output}`")]
-    SameOutput {
-        /// The one.
-        first: CompanionName,
-        /// The other.
-        second: CompanionName,
-        /// The file.
-        output: AbsolutePath,
-    },
-    /// Two companions would publish the same port on overlapping addresses.
-    #[error("the companions `{first}` and `{second}` publish the same host port, {port}")]
-    SamePort {
-        /// The one.
-        first: CompanionName,
-        /// The other.
-        second: CompanionName,
-        /// The host's port.
-        port: u16,
-    },
-    /// The manifest of an app's backend is invalid.
-    #[error("the backend of the app `{app}` is invalid")]
-    Backend {
-        /// The app.
-        app: AppId,
-        /// The field and the rule.
-        #[source]
-        source: ManifestError,
-    },
-    /// A backend has the name of a companion of another app.
-    #[error(
-        "the backend of the app `{app}` has the name of another app's companion, `{companion}`"
-    )]
-    NameTaken {
-        /// The app.
-        app: AppId,
-        /// The name.
-        companion: CompanionName,
-    },
-    /// There are more companions than [`COMPANIONS_LIMIT`].
-    #[error("the catalogs have more than {COMPANIONS_LIMIT} companions")]
-    TooMany,
 }
 
 impl CatalogError {
-    /// Returns whether the file is unreadable, in contrast to invalid.
-    pub fn is_unreadable(&self) -> bool {
-        matches!(self, Self::Unreadable { .. } | Self::Unusable { .. })
+    /// Something invalid without a place.
+    pub(crate) fn invalid(message: String, source: impl Into<Option<InvalidValue>>) -> Self {
+        Self::Invalid { message, place: None, source: source.into() }
     }
 
-    /// The message and all its causes in one line.
-    pub fn chain(&self) -> String {
-        chain(self)
+    /// Something invalid at `place`, which the message names first.
+    pub(crate) fn at(place: Place, what: &str, source: Option<InvalidValue>) -> Self {
+        Self::Invalid { message: format!("{place}: {what}"), place: Some(Box::new(place)), source }
     }
 
-    /// Returns the place of the error in a file, if it has one. [`Place::excerpt`] is the line with a caret.
+    /// Returns the place of the error in a file, if it has one. Its excerpt is the line with a caret.
     pub fn place(&self) -> Option<&Place> {
         match self {
-            Self::Syntax { place, .. }
-            | Self::Companion { place, .. }
-            | Self::Node { place, .. }
-            | Self::Twice { place, .. } => Some(place),
-            Self::Unreadable { .. }
-            | Self::Unusable { .. }
-            | Self::TooLarge { .. }
-            | Self::NodeValue { .. }
-            | Self::SameOutput { .. }
-            | Self::SamePort { .. }
-            | Self::Backend { .. }
-            | Self::NameTaken { .. }
-            | Self::TooMany => None,
+            Self::Invalid { place, .. } => place.as_deref(),
+            Self::Unreadable { .. } => None,
         }
     }
 }
@@ -201,15 +99,13 @@ impl Catalog {
     /// Returns Archipelago's companions on `node`.
     ///
     /// # Errors
-    /// [`CatalogError::NodeValue`] for an invalid `node`.
+    /// [`CatalogError::Invalid`] for an invalid `node`.
     pub fn on(node: Node) -> Result<Self, CatalogError> {
-        let refused = |source| CatalogError::NodeValue { source };
+        let refused = |source| CatalogError::invalid("the node is invalid".to_owned(), source);
         node.validate().map_err(refused)?;
         let companions = builtin::companions(&node).map_err(refused)?;
         let mut catalog = Self::without_companions(node);
-        for (apps, spec) in companions {
-            catalog.insert(apps, spec);
-        }
+        catalog.extend(companions);
         Ok(catalog)
     }
 
@@ -225,41 +121,39 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] for the first invalid file, and for conflicting companions.
     pub fn with_files<P: AsRef<Path>>(files: &[P]) -> Result<Self, CatalogError> {
-        Self::with_files_on(files, |_| {})
+        let catalogs = files.iter().map(|file| file.as_ref().to_owned()).collect();
+        Self::read(&Settings { catalogs, ..Settings::default() })
     }
 
-    /// Same as [`with_files`](Self::with_files), with a node that `adjust` changes last.
+    /// Same as [`with_files`](Self::with_files), for the files and the node of `settings`.
     ///
     /// # Errors
-    /// As [`with_files`](Self::with_files), and [`CatalogError::NodeValue`] for what `adjust` set.
-    pub fn with_files_on<P: AsRef<Path>>(
-        files: &[P],
-        adjust: impl FnOnce(&mut Node),
-    ) -> Result<Self, CatalogError> {
-        let text = |path: &P| Ok((shown(path.as_ref()), read(path.as_ref())?));
-        let texts = files.iter().map(text).collect::<Result<Vec<_>, CatalogError>>()?;
-        Self::from_texts(&texts, adjust)
+    /// As [`with_files`](Self::with_files).
+    pub fn read(settings: &Settings) -> Result<Self, CatalogError> {
+        let text = |path: &PathBuf| Ok((path.clone(), read(path)?));
+        let texts = settings.catalogs.iter().map(text).collect::<Result<Vec<_>, CatalogError>>()?;
+        Self::from_texts(&texts, settings)
     }
 
-    /// The same from texts that were read already, each with the name of its file for errors.
+    /// The same from the texts of files that were read already.
     pub(crate) fn from_texts(
-        texts: &[(String, String)],
-        adjust: impl FnOnce(&mut Node),
+        texts: &[(PathBuf, String)],
+        settings: &Settings,
     ) -> Result<Self, CatalogError> {
         let mut read = Vec::with_capacity(texts.len());
         let mut given = toml::Table::new();
         let mut node = Node::default();
-        for (shown, text) in texts {
-            let file = CatalogFile::parse(text, shown)?;
+        for (path, text) in texts {
+            let file = CatalogFile::parse(text, &shown(path))?;
             node = file.node_over(&mut given)?;
             read.push(file);
         }
-        adjust(&mut node);
+        node.context_directories.splice(0..0, settings.contexts.iter().cloned());
+        node.build_arguments.extend(settings.build_arguments.clone());
         let mut catalog = Self::on(node)?;
         for file in read {
-            for (apps, spec) in file.companions(&catalog.node)? {
-                catalog.insert(apps, spec);
-            }
+            let companions = file.companions(&catalog.node)?;
+            catalog.extend(companions);
         }
         catalog.validate()?;
         Ok(catalog)
@@ -272,21 +166,23 @@ impl Catalog {
     /// desired state. A backend replaces an earlier one of the app with the same name.
     ///
     /// # Errors
-    /// [`CatalogError::Backend`] for an invalid manifest, [`CatalogError::NameTaken`],
-    /// [`CatalogError::SamePort`], [`CatalogError::TooMany`]; the catalog is unchanged then.
+    /// [`CatalogError::Invalid`] for an invalid manifest, the name of another app's companion, a conflict, and
+    /// more than [`COMPANIONS_LIMIT`] companions; the catalog is unchanged then.
     pub fn add_backend(
         &mut self,
         app: AppId,
         manifest: &BackendManifest,
     ) -> Result<CompanionName, CatalogError> {
-        let spec = manifest.spec(&self.node);
-        let spec = spec.map_err(|source| CatalogError::Backend { app: app.clone(), source })?;
+        let spec = manifest.spec(&self.node)?;
         let name = spec.name.clone();
         if self.apps.iter().any(|(other, names)| *other != app && names.contains(&name)) {
-            return Err(CatalogError::NameTaken { app, companion: name });
+            let message = format!(
+                "the backend of the app `{app}` has the name of another app's companion, `{name}`"
+            );
+            return Err(CatalogError::invalid(message, None));
         }
         let mut grown = self.clone();
-        grown.insert(vec![app], spec);
+        grown.extend([(vec![app], spec)]);
         grown.validate()?;
         *self = grown;
         Ok(name)
@@ -295,19 +191,22 @@ impl Catalog {
     /// Checks what only the whole catalog shows.
     fn validate(&self) -> Result<(), CatalogError> {
         if self.companions.len() > COMPANIONS_LIMIT {
-            return Err(CatalogError::TooMany);
+            let message = format!("the catalogs have more than {COMPANIONS_LIMIT} companions");
+            return Err(CatalogError::invalid(message, None));
         }
         conflict::refuse(self.companions.values())
     }
 
-    fn insert(&mut self, apps: Vec<AppId>, spec: CompanionSpec) {
-        for companions in self.apps.values_mut() {
-            companions.remove(&spec.name);
+    fn extend(&mut self, companions: impl IntoIterator<Item = (Vec<AppId>, CompanionSpec)>) {
+        for (apps, spec) in companions {
+            for companions in self.apps.values_mut() {
+                companions.remove(&spec.name);
+            }
+            for app in apps {
+                self.apps.entry(app).or_default().insert(spec.name.clone());
+            }
+            self.companions.insert(spec.name.clone(), spec);
         }
-        for app in apps {
-            self.apps.entry(app).or_default().insert(spec.name.clone());
-        }
-        self.companions.insert(spec.name.clone(), spec);
         self.apps.retain(|_, companions| !companions.is_empty());
     }
 
@@ -362,12 +261,8 @@ impl Catalog {
     }
 }
 
-/// Reads the catalog file at `path`.
-pub(crate) fn read(path: &Path) -> Result<String, CatalogError> {
-    file::read(path, &shown(path))
-}
-
-fn shown(path: &Path) -> String {
+/// The path as errors show it.
+pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
 }
 

@@ -10,32 +10,34 @@
 //! calls leads for as long as each takes.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
-use companion_core::ports::{DesiredStore, Host, PortError};
-use companion_core::reconciler::{Event, EventSink, Reconciler};
+use companion_core::ports::{Host, PortError};
+use companion_core::reconciler::Reconciler;
 use companion_core::status::{CompanionStatus, status};
+use companion_core::supervisor::RESYNC;
+use tokio::sync::Notify;
 
 use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
 use crate::host::{Backend, HostError};
-use crate::leader::{LeaderInfo, LeaderLock, Role};
-use crate::published::{Listener, Publisher};
+use crate::leader::{Heartbeat, LeaderInfo, Role};
+use crate::metrics::Metrics;
+use crate::published::Publisher;
 use crate::record::Record;
 
 mod archives;
 mod converged;
-mod desired;
 mod error;
 mod follow;
 mod leading;
 mod options;
 
 pub use converged::{CompanionError, Converged, Failures, StepReport, failures_of};
-pub use desired::Concerned;
 pub use error::{CompanionsError, Reloaded};
 use leading::Leading;
 pub use options::Options;
@@ -47,22 +49,32 @@ pub use options::Options;
 pub struct Companions {
     store: Arc<RecordStore>,
     reconciler: Arc<Reconciler>,
-    publisher: Publisher,
-    /// The lock on files, if the leadership is one.
-    lock: Option<Arc<LeaderLock>>,
+    publisher: Arc<Publisher>,
+    /// What wakes the loop of `run`.
+    wake: Arc<Notify>,
+    /// The directory of the leader's lock, unless the host was given by its ports.
+    leader_dir: Option<PathBuf>,
     /// What is swept and waited for, unless the host was given by its ports.
     backend: Option<Arc<dyn Backend>>,
     /// What leads in this process: the loop of `run`, and calls.
-    leading: Arc<Mutex<Leading>>,
+    leading: Mutex<Leading>,
     by: String,
 }
 
-/// Passes events on to each of several sinks.
-struct Fanout(Vec<Arc<dyn EventSink>>);
+/// The companions that an intent concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Concerned {
+    /// Companions to run. One that is not in the desired state, because its app was never installed or was removed
+    /// meanwhile, counts as failed.
+    pub present: BTreeSet<CompanionName>,
+    /// Companions to remove; a missing one counts as removed.
+    pub removed: BTreeSet<CompanionName>,
+}
 
-impl EventSink for Fanout {
-    fn on_event(&self, event: &Event<'_>) {
-        self.0.iter().for_each(|sink| sink.on_event(event));
+impl Concerned {
+    /// All of them.
+    pub fn names(&self) -> BTreeSet<CompanionName> {
+        &self.present | &self.removed
     }
 }
 
@@ -80,40 +92,32 @@ impl Companions {
 
     /// Companions of `store`'s desired state, on a host made of other ports.
     pub fn on(store: Arc<RecordStore>, host: Host) -> Self {
-        Self::on_listening(store, host, Arc::new(|_event| {}))
-    }
-
-    /// Same as [`on`](Self::on), with a listener that receives each event immediately.
-    pub fn on_listening(store: Arc<RecordStore>, host: Host, listener: Listener) -> Self {
         let settings = store.inputs().settings().clone();
-        let (version, dir) = (env!("CARGO_PKG_VERSION"), store.dir().to_owned());
-        let role = Role::Daemon;
-        let leader = LeaderInfo::of_this_process("archipelago", role, version, dir, settings);
-        let desired: Arc<dyn DesiredStore> = Arc::clone(&store) as _;
-        Self::wired(store, Host { desired, ..host }, leader, Some(listener), Vec::new())
+        let (version, dir) = (env!("CARGO_PKG_VERSION"), store.dir());
+        let leader =
+            LeaderInfo::of_this_process("archipelago", Role::Daemon, version, dir, settings);
+        let heartbeat = Arc::new(Heartbeat::new(RESYNC));
+        let metrics = Metrics::default();
+        let publisher = Publisher::new(Arc::clone(&store), leader, heartbeat, None, metrics);
+        let desired = Arc::clone(&store) as _;
+        Self::wired(store, Host { desired, ..host }, publisher)
     }
 
-    fn wired(
-        store: Arc<RecordStore>,
-        host: Host,
-        leader: LeaderInfo,
-        listener: Option<Listener>,
-        sinks: Vec<Arc<dyn EventSink>>,
-    ) -> Self {
+    fn wired(store: Arc<RecordStore>, host: Host, publisher: Publisher) -> Self {
         // What is read here once is read where blocking is allowed from then on.
         store.inputs().refresh();
-        let by = format!("{}, uid {}", leader.program, rustix::process::getuid().as_raw());
-        let publisher = Publisher::new((*store).clone(), leader, listener);
-        let mut sinks = sinks;
-        sinks.push(Arc::new(publisher.clone()));
-        let reconciler = Arc::new(Reconciler::with_events(host, Arc::new(Fanout(sinks))));
+        let uid = rustix::process::getuid().as_raw();
+        let by = format!("{}, uid {uid}", publisher.leader.program);
+        let publisher = Arc::new(publisher);
+        let reconciler = Arc::new(Reconciler::with_events(host, Arc::clone(&publisher) as _));
         Self {
             store,
             reconciler,
             publisher,
-            lock: None,
+            wake: Arc::default(),
+            leader_dir: None,
             backend: None,
-            leading: Arc::default(),
+            leading: Mutex::default(),
             by,
         }
     }
@@ -133,11 +137,6 @@ impl Companions {
         &self.reconciler
     }
 
-    /// The companions of `app`; none for an app that has none.
-    pub fn companions_for(&self, app: &AppId) -> BTreeSet<CompanionName> {
-        self.catalog().companions_for(app)
-    }
-
     /// Records that `app` is installed, and makes its companions run.
     ///
     /// Each companion is installed on its own: one failure is reported and stops no other.
@@ -145,42 +144,41 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError`] when the intent could not be recorded or nothing be reconciled.
     pub async fn install_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        let (generation, concerned) = self.record_install(std::slice::from_ref(app)).await?;
+        let apps = std::slice::from_ref(app);
+        let (generation, concerned) = self.record_apps(apps, &[]).await?;
         self.failures(generation, &concerned).await
     }
 
-    /// Records that `apps` are installed, and returns the intent's generation and what it concerns, the apps'
-    /// companions; nothing is done yet.
+    /// Records in one step that `installed` are installed and `removed` are removed; returns the generation and the
+    /// companions of both, and executes nothing. Each is a new intent, also when it is repeated; an app without
+    /// companions is none.
     ///
     /// # Errors
     /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
-    pub async fn record_install(
+    pub async fn record_apps(
         &self,
-        apps: &[AppId],
+        installed: &[AppId],
+        removed: &[AppId],
     ) -> Result<(Generation, Concerned), CompanionsError> {
-        let (apps, by) = (apps.to_vec(), self.by.clone());
-        self.store.known_catalog().await.map_err(CompanionsError::Record)?;
+        let (installed, removed, by) = (installed.to_vec(), removed.to_vec(), self.by.clone());
+        if !installed.is_empty() {
+            self.store.known_catalog().await.map_err(CompanionsError::Record)?;
+        }
         self.record(move |record, catalog| {
-            let known: Vec<_> =
-                apps.iter().filter(|app| !catalog.companions_for(app).is_empty()).collect();
-            known.iter().for_each(|app| record.install(app, &by, catalog));
-            let names = known.iter().flat_map(|app| catalog.companions_for(app)).collect();
-            (!known.is_empty(), Concerned::present(names))
+            let mut concerned = Concerned::default();
+            for app in &installed {
+                let companions = catalog.companions_for(app);
+                if !companions.is_empty() {
+                    record.install(app, &by, catalog);
+                }
+                concerned.present.extend(companions);
+            }
+            for app in &removed {
+                concerned.removed.extend(record.remove(app, &by, catalog));
+            }
+            (!concerned.present.is_empty() || !removed.is_empty(), concerned)
         })
         .await
-    }
-
-    /// Makes the companion `name` run, if an installed app needs it: installs a missing one, starts a stopped
-    /// one, recreates a wedged one, and leaves alone one that is as desired.
-    ///
-    /// A companion without an installed app is among the failures.
-    ///
-    /// # Errors
-    /// [`CompanionsError`] when nothing could be reconciled.
-    pub async fn install_one(&self, name: &CompanionName) -> Result<Failures, CompanionsError> {
-        let generation = self.renew().await?;
-        let concerned = Concerned::present(BTreeSet::from([name.clone()]));
-        self.failures(generation, &concerned).await
     }
 
     /// Makes all companions of `app` run if it is installed, without a new intent. Companions of an app that
@@ -190,10 +188,11 @@ impl Companions {
     /// Missing: installed. Wedged (paused, created, unknown): recreated.
     ///
     /// # Errors
-    /// As [`install_one`](Self::install_one).
+    /// [`CompanionsError`] when nothing could be reconciled.
     pub async fn ensure_running(&self, app: &AppId) -> Result<Failures, CompanionsError> {
         let generation = self.renew().await?;
-        self.failures(generation, &Concerned::present(self.companions_for(app))).await
+        let (present, removed) = (self.catalog().companions_for(app), BTreeSet::new());
+        self.failures(generation, &Concerned { present, removed }).await
     }
 
     /// Records `app` as removed, and removes the companions that no other installed app needs:
@@ -204,25 +203,9 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError`] when the intent could not be recorded or nothing be reconciled.
     pub async fn remove_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        let (generation, concerned) = self.record_removal(std::slice::from_ref(app)).await?;
+        let apps = std::slice::from_ref(app);
+        let (generation, concerned) = self.record_apps(&[], apps).await?;
         self.failures(generation, &concerned).await
-    }
-
-    /// Records `apps` as removed, and returns the intent's generation and what it concerns, the companions
-    /// to remove; it executes nothing.
-    ///
-    /// # Errors
-    /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
-    pub async fn record_removal(
-        &self,
-        apps: &[AppId],
-    ) -> Result<(Generation, Concerned), CompanionsError> {
-        let (apps, by) = (apps.to_vec(), self.by.clone());
-        self.record(move |record, catalog| {
-            let gone = apps.iter().flat_map(|app| record.remove(app, &by, catalog)).collect();
-            (true, Concerned::removed(gone))
-        })
-        .await
     }
 
     /// Reconciles all that is recorded, after taking in what `installed` names and no intent was ever
@@ -237,8 +220,7 @@ impl Companions {
     pub async fn reconcile(&self, installed: &[AppId]) -> Result<Failures, CompanionsError> {
         self.sync(installed).await?;
         let generation = self.renew().await?;
-        let converged = self.converge(generation, None).await?;
-        Ok(converged.unready())
+        Ok(self.converge(generation, None).await?.unready())
     }
 
     /// Takes in the apps of `installed` that no intent was ever recorded about, and the companions that
@@ -259,7 +241,7 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
     pub async fn renew(&self) -> Result<Generation, CompanionsError> {
-        let led = self.leader_if_other().await?.is_some() || self.users() > 0;
+        let led = self.leader_if_other().await?.is_some() || self.is_leading();
         let renew = move |record: &mut Record, _catalog: &Catalog| {
             if led {
                 record.renew();
@@ -283,12 +265,12 @@ impl Companions {
         };
         let (generation, ()) = self.record(touch).await?;
         match self.follow(generation, Some(&BTreeSet::new())).await? {
-            follow::Followed::Settled { report, .. } => match report.inputs.problem {
+            Some((report, _events)) => match report.inputs.problem {
                 None => Ok(Reloaded::InForce),
                 Some(problem) => Ok(Reloaded::Refused(problem)),
             },
-            follow::Followed::Leads => {
-                if self.users() == 0 {
+            None => {
+                if !self.is_leading() {
                     self.reconciler.shut_down().await;
                 }
                 Ok(Reloaded::Nobody)

@@ -1,6 +1,6 @@
 //! `DesiredStore` on two files: the desired state, and the lock of those who change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use host_files::errors::failed_to;
 use host_files::watch::{Place, Watch};
 use tokio::time::Instant;
 
+use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::inputs::{Current, Inputs};
 use crate::published::{contents_in, published_generation};
@@ -36,17 +37,17 @@ pub struct RecordStore {
     dir: PathBuf,
     inputs: Arc<Inputs>,
     /// What was read at the last [`load`](DesiredStore::load).
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Arc<Seen>>>,
     watch: Arc<Watch>,
 }
 
 /// What a reconcile began with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// The generation of the last intent.
     pub(crate) latest: Generation,
-    /// The intents: generation and words.
-    intents: BTreeMap<Generation, String>,
+    /// The last intent for each app, for people, by its generation.
+    pub(crate) intents: BTreeMap<Generation, String>,
     /// The inputs in force.
     pub(crate) inputs: Option<Current>,
 }
@@ -81,20 +82,19 @@ impl RecordStore {
         &self.inputs
     }
 
-    /// The intent of `generation`, for people, if it was the last one for its app when the desired state
-    /// was last read.
-    pub(crate) fn intent(&self, generation: Generation) -> Option<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).intents.get(&generation).cloned()
-    }
-
     /// What was read when the desired state was last loaded.
-    pub(crate) fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) async fn read(&self) -> PortResult<Record> {
+    /// The apps that are recorded as installed.
+    ///
+    /// # Errors
+    /// As [`load`](DesiredStore::load).
+    pub async fn installed(&self) -> PortResult<BTreeSet<AppId>> {
         let dir = self.dir.clone();
-        Ok(blocking::run(READ, move || read(&dir)).await?.unwrap_or_default())
+        let record = blocking::run(READ, move || read(&dir)).await?.unwrap_or_default();
+        Ok(record.installed().cloned().collect())
     }
 
     /// Reads the catalog if it changed.
@@ -169,11 +169,9 @@ impl DesiredStore for RecordStore {
         blocking::run(READ, move || {
             let record = read(&dir)?.unwrap_or_default();
             let current = inputs.refresh();
-            *seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
-                latest: record.generation(),
-                intents: record.intents(),
-                inputs: Some(current.clone()),
-            };
+            let (latest, intents) = (record.generation(), record.intents());
+            let now = Arc::new(Seen { latest, intents, inputs: Some(current.clone()) });
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
             Ok(record.desired(&*catalog_of(current)?))
         })
         .await
@@ -199,13 +197,12 @@ async fn lock(path: &Path) -> PortResult<LockFile> {
             return Ok(lock);
         }
         if Instant::now() >= deadline {
-            let message = format!(
-                "another process has held the lock of {} for {} s",
-                path.join(RECORD_FILE).display(),
-                LOCK_TIMEOUT.as_secs()
-            );
+            let file = path.join(RECORD_FILE);
+            let (file, limit) = (file.display(), LOCK_TIMEOUT.as_secs());
+            let message = format!("another process has held the lock of {file} for {limit} s");
             return Err(PortError::new(PortErrorKind::Transient, message));
         }
+        // The kernel has no queue that an asynchronous caller could wait in.
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
@@ -223,15 +220,13 @@ fn read(path: &Path) -> PortResult<Option<Record>> {
 
 fn write(path: &Path, record: &Record) -> PortResult<()> {
     let attempt = "write the desired state";
-    let bytes = record.to_bytes().map_err(|error| {
-        PortError::new(PortErrorKind::Invalid, format!("failed to {attempt}")).with_source(error)
-    })?;
-    if bytes.len() > RECORD_LIMIT {
-        let message = format!(
-            "failed to {attempt}, which has {} bytes and may have {RECORD_LIMIT}",
-            bytes.len()
-        );
-        return Err(PortError::new(PortErrorKind::Invalid, message));
+    let invalid = |message| PortError::new(PortErrorKind::Invalid, message);
+    let failed = |error| invalid(format!("failed to {attempt}")).with_source(error);
+    let bytes = record.to_bytes().map_err(failed)?;
+    let size = bytes.len();
+    if size > RECORD_LIMIT {
+        let rule = format!("which has {size} bytes and may have {RECORD_LIMIT}");
+        return Err(invalid(format!("failed to {attempt}, {rule}")));
     }
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(failed_to(attempt))?;
     dir.sweep_temporary_files_of(|name| name == RECORD_FILE).map_err(failed_to(attempt))?;

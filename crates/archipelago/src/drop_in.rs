@@ -86,10 +86,7 @@ fn options() -> Options {
 
 /// The companions of `apps` have failed, because the host could not be connected to.
 async fn unconnected(apps: &[String], error: HostError) -> Vec<(String, anyhow::Error)> {
-    match options().store() {
-        Ok(store) => unreachable(&store, apps, &error).await,
-        Err(_no_home) => all_failed(ids(apps).map(|app| app.to_string()), &error),
-    }
+    all_failed(options().store().ok().as_deref(), apps, &error).await
 }
 
 /// The same calls on companions of the program's own, such as those of a test.
@@ -108,7 +105,9 @@ impl DropIn {
         let Ok(id) = AppId::new(app) else { return Vec::new() };
         match self.companions.install_for(&id).await {
             Ok(failures) => named(failures),
-            Err(error) => unreachable(self.companions.store(), &[app.to_owned()], &error).await,
+            Err(error) => {
+                all_failed(Some(self.companions.store()), &[app.to_owned()], &error).await
+            }
         }
     }
 
@@ -117,8 +116,8 @@ impl DropIn {
         let Ok(id) = AppId::new(app) else { return };
         match self.companions.remove_for(&id).await {
             Ok(failures) => {
-                for (name, error) in failures {
-                    tracing::warn!("{name} was not removed: {error}");
+                for error in failures {
+                    tracing::warn!("{} was not removed: {error}", error.companion);
                 }
             }
             Err(error) => tracing::warn!("the companions of {id} were not removed: {error}"),
@@ -130,7 +129,7 @@ impl DropIn {
         let apps: Vec<AppId> = ids(installed).collect();
         match self.companions.reconcile(&apps).await {
             Ok(failures) => named(failures),
-            Err(error) => unreachable(self.companions.store(), installed, &error).await,
+            Err(error) => all_failed(Some(self.companions.store()), installed, &error).await,
         }
     }
 }
@@ -141,28 +140,23 @@ fn ids(texts: &[String]) -> impl Iterator<Item = AppId> {
 }
 
 fn named(failures: Failures) -> Vec<(String, anyhow::Error)> {
-    failures.into_iter().map(|(name, error)| (name.to_string(), error.into())).collect()
+    failures.into_iter().map(|error| (error.companion.to_string(), error.into())).collect()
 }
 
 /// All companions of `apps` have failed, because of `error`; the apps themselves while it is unknown which they have.
-async fn unreachable(
-    store: &RecordStore,
+async fn all_failed(
+    store: Option<&RecordStore>,
     apps: &[String],
     error: &(dyn std::error::Error + Send + Sync),
 ) -> Vec<(String, anyhow::Error)> {
-    match store.known_catalog().await {
-        Ok(catalog) => {
-            let names = ids(apps).flat_map(|app| catalog.companions_for(&app));
-            all_failed(names.map(|name| name.to_string()), error)
-        }
-        Err(_unknown) => all_failed(ids(apps).map(|app| app.to_string()), error),
-    }
-}
-
-fn all_failed(
-    names: impl Iterator<Item = String>,
-    error: &dyn std::error::Error,
-) -> Vec<(String, anyhow::Error)> {
+    let catalog = match store {
+        Some(store) => store.known_catalog().await.ok(),
+        None => None,
+    };
+    let names = ids(apps).flat_map(|app| match &catalog {
+        Some(catalog) => catalog.companions_for(&app).iter().map(ToString::to_string).collect(),
+        None => vec![app.to_string()],
+    });
     let cause = chain(error);
     names.map(|name| (name, anyhow::Error::msg(cause.clone()))).collect()
 }

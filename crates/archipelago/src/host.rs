@@ -12,7 +12,7 @@ use companion_core::model::desired::Target;
 use companion_core::model::hook::{HookName, Rendered};
 use companion_core::model::image::ImageSource;
 use companion_core::ports::{DesiredStore as _, Host, Leadership, PortError, PortResult};
-use durable_dir::{Dir, DirError, Trust};
+use durable_dir::{Dir, Trust};
 
 use crate::desired_store::RecordStore;
 use crate::inputs::Inputs;
@@ -97,14 +97,22 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    /// The runner of the built-in hooks and of those that the program added. Creates the state directory.
+    /// The runner of the built-in hooks and of those that the program added. Creates the state directory and the
+    /// host key.
     ///
     /// # Errors
-    /// [`HostError::State`], [`HostError::Hook`].
+    /// [`HostError::Prerequisite`].
     pub fn hooks(&self) -> Result<FileHooks, HostError> {
-        let mut hooks = hooks(&self.store)?;
+        let unusable = |error| HostError::prerequisite("failed to use the state directory", error);
+        let dir = Dir::create(self.store.dir(), 0o700, Trust::Owned).map_err(unusable)?;
+        let mut hooks = FileHooks::new(HostKey::load_or_create(&dir).map_err(unusable)?);
+        let refused = |error| HostError::prerequisite("failed to register a hook", error);
+        for page in Page::ALL {
+            let live = LivePage { page, inputs: Arc::clone(self.store.inputs()) };
+            hooks.register(builtin(HookName::new(page.base()))?, Arc::new(live)).map_err(refused)?;
+        }
         for (name, hook) in &self.hooks {
-            hooks.register(name.clone(), Arc::clone(hook)).map_err(HostError::Hook)?;
+            hooks.register(name.clone(), Arc::clone(hook)).map_err(refused)?;
         }
         Ok(hooks)
     }
@@ -122,9 +130,6 @@ pub enum HostError {
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// It is not known where the record goes.
-    #[error("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")]
-    NoHome,
     /// The service manager cannot be reached.
     #[error("{manager} cannot be reached")]
     ServiceManager {
@@ -134,18 +139,6 @@ pub enum HostError {
         #[source]
         source: PortError,
     },
-    /// There is no place for the lock of the leader.
-    #[error("failed to find the directory of the leader's lock")]
-    Leadership(#[source] PortError),
-    /// The state directory cannot be used.
-    #[error("failed to use the state directory")]
-    State(#[source] DirError),
-    /// A hook could not be registered.
-    #[error("failed to register a hook")]
-    Hook(#[source] HookError),
-    /// A built-in name is not one.
-    #[error("a built-in name is invalid")]
-    Name(#[source] InvalidValue),
 }
 
 impl HostError {
@@ -177,22 +170,6 @@ pub fn user_dir(variable: &str, usual: &str) -> Option<PathBuf> {
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(usual)))
 }
 
-/// The runner of hooks with the built-in ones. Creates the state directory of `store` and the host key.
-///
-/// # Errors
-/// [`HostError::State`], [`HostError::Hook`].
-pub fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
-    let dir = Dir::create(store.dir(), 0o700, Trust::Owned).map_err(HostError::State)?;
-    let key = HostKey::load_or_create(&dir).map_err(HostError::State)?;
-    let mut hooks = FileHooks::new(key);
-    for page in Page::ALL {
-        let name = HookName::new(page.base()).map_err(HostError::Name)?;
-        let live = LivePage { page, inputs: Arc::clone(store.inputs()) };
-        hooks.register(name, Arc::new(live)).map_err(HostError::Hook)?;
-    }
-    Ok(hooks)
-}
-
 /// Removes what interrupted work left: temporary files of the state directory and of rendered configuration, and the
 /// files of an incomplete removal. Returns the number of files.
 ///
@@ -210,6 +187,11 @@ pub async fn sweep(store: &RecordStore) -> PortResult<usize> {
         }
     }
     Ok(swept)
+}
+
+/// A name that is written in this program.
+fn builtin<T>(name: Result<T, InvalidValue>) -> Result<T, HostError> {
+    name.map_err(|error| HostError::prerequisite("a built-in name is invalid", error))
 }
 
 /// The hook of a page with the node, the machine's name and its IPv6 as they are at each rendering.

@@ -14,11 +14,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use companion_core::error_chain::chain;
 use companion_core::model::revision::Fingerprint;
 use durable_dir::{Dir, DirError, FileIdentity, Trust};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, shown};
 use crate::leader::Settings;
 use crate::node::Node;
 use crate::published::contents_in;
@@ -47,8 +48,6 @@ struct State {
     seen: Option<Vec<(PathBuf, Identity)>>,
     /// What was read from them, to be kept for the next process.
     texts: Vec<CatalogText>,
-    /// The digest of what the next process would find.
-    persisted: Option<Fingerprint>,
     current: Current,
 }
 
@@ -74,17 +73,8 @@ pub struct InputProblem {
     pub excerpt: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct CatalogText {
-    path: PathBuf,
-    text: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct LastGood {
-    version: u32,
-    files: Vec<CatalogText>,
-}
+/// A catalog file and its text.
+type CatalogText = (PathBuf, String);
 
 /// A file, or why there is none.
 type Identity = Result<FileIdentity, ErrorKind>;
@@ -98,26 +88,22 @@ impl Inputs {
         state_dir: impl Into<PathBuf>,
     ) -> Self {
         let nothing = Current { catalog: None, problem: None, digest: Fingerprint::of(b"") };
-        Self {
-            settings,
-            default_catalog,
-            state_dir: Some(state_dir.into()),
-            files_in_use: Mutex::default(),
-            state: Mutex::new(State::new(nothing)),
-        }
+        Self { settings, default_catalog, ..Self::of(nothing, Some(state_dir.into())) }
     }
 
     /// Inputs that never change: `catalog`, of a program that makes its own.
     pub fn fixed(catalog: Arc<Catalog>) -> Self {
         let digest = Fingerprint::of(format!("{catalog:?}").as_bytes());
-        let current = Current { catalog: Some(catalog), problem: None, digest };
-        let state = Mutex::new(State { seen: Some(Vec::new()), ..State::new(current) });
+        Self::of(Current { catalog: Some(catalog), problem: None, digest }, None)
+    }
+
+    fn of(current: Current, state_dir: Option<PathBuf>) -> Self {
         Self {
             settings: Settings::default(),
             default_catalog: None,
-            state_dir: None,
+            state_dir,
             files_in_use: Mutex::default(),
-            state,
+            state: Mutex::new(State { seen: None, texts: Vec::new(), current }),
         }
     }
 
@@ -168,27 +154,29 @@ impl Inputs {
     }
 
     fn read(&self, state: &mut State, files: &[(PathBuf, Identity)]) {
-        match self.texts(files).and_then(|texts| Ok((self.catalog_of(&texts)?, texts))) {
-            Ok((catalog, texts)) => {
-                state.current = Current {
-                    digest: self.digest(&texts),
-                    catalog: Some(Arc::new(catalog)),
-                    problem: None,
-                };
-                state.texts = texts;
-            }
-            Err(problem) => {
-                if state.current.catalog.is_none()
-                    && let Some((catalog, texts)) = self.last_good()
-                {
-                    let digest = self.digest(&texts);
-                    state.persisted = Some(digest);
-                    state.current = Current { catalog: Some(catalog), problem: None, digest };
-                    state.texts = texts;
-                }
-                state.current.problem = Some(problem);
-            }
+        let problem = match self.texts(files).and_then(|texts| self.in_force(texts, state)) {
+            Ok(()) => return,
+            Err(problem) => problem,
+        };
+        if state.current.catalog.is_none()
+            && let Some(saved) = self.saved()
+            // What was read from other files than today's is not in force.
+            && saved.iter().map(|(path, _)| path).eq(&self.files())
+        {
+            // One that is invalid by now is as good as none.
+            let _ = self.in_force(saved, state);
         }
+        state.current.problem = Some(problem);
+    }
+
+    /// Puts the catalog of `texts` in force.
+    fn in_force(&self, texts: Vec<CatalogText>, state: &mut State) -> Result<(), InputProblem> {
+        let catalog = Catalog::from_texts(&texts, &self.settings);
+        let catalog = Arc::new(catalog.map_err(|error| InputProblem::of(&error))?);
+        let digest = self.digest(&texts);
+        state.current = Current { digest, catalog: Some(catalog), problem: None };
+        state.texts = texts;
+        Ok(())
     }
 
     /// The texts of `files`. Without a catalog file there is none, unless one was in force before.
@@ -196,33 +184,15 @@ impl Inputs {
         let mut texts = Vec::with_capacity(files.len());
         for (path, identity) in files {
             if *identity == Err(ErrorKind::NotFound) && self.settings.catalogs.is_empty() {
-                if self.was_in_force(path) {
+                if self.saved().is_some_and(|saved| saved.iter().any(|(file, _)| file == path)) {
                     return Err(InputProblem::missing(path));
                 }
                 continue;
             }
             let text = crate::catalog::read(path).map_err(|error| InputProblem::of(&error))?;
-            texts.push(CatalogText { path: path.clone(), text });
+            texts.push((path.clone(), text));
         }
         Ok(texts)
-    }
-
-    fn was_in_force(&self, path: &Path) -> bool {
-        let saved = self.saved();
-        saved.is_some_and(|saved| saved.files.iter().any(|file| file.path == path))
-    }
-
-    fn catalog_of(&self, texts: &[CatalogText]) -> Result<Catalog, InputProblem> {
-        let shown = |text: &CatalogText| {
-            (text.path.display().to_string().escape_debug().to_string(), text.text.clone())
-        };
-        let files: Vec<_> = texts.iter().map(shown).collect();
-        let Settings { contexts, build_arguments, .. } = self.settings.clone();
-        let adjust = |node: &mut Node| {
-            node.context_directories.splice(0..0, contexts);
-            node.build_arguments.extend(build_arguments);
-        };
-        Catalog::from_texts(&files, adjust).map_err(|error| InputProblem::of(&error))
     }
 
     fn digest(&self, texts: &[CatalogText]) -> Fingerprint {
@@ -232,42 +202,24 @@ impl Inputs {
     }
 
     /// What the last process that kept its catalog read.
-    fn saved(&self) -> Option<LastGood> {
-        let dir = self.state_dir.as_ref()?;
-        let contents = contents_in(dir, LAST_GOOD_FILE, LAST_GOOD_LIMIT).ok()??;
-        let saved: LastGood = serde_json::from_slice(&contents).ok()?;
-        (saved.version == 1).then_some(saved)
-    }
-
-    /// The catalog of [`saved`](Self::saved), if it was read from today's files.
-    fn last_good(&self) -> Option<(Arc<Catalog>, Vec<CatalogText>)> {
-        let saved = self.saved()?.files;
-        let same = saved.iter().map(|file| &file.path).eq(&self.files());
-        let catalog = self.catalog_of(&saved).ok().filter(|_| same)?;
-        Some((Arc::new(catalog), saved))
+    fn saved(&self) -> Option<Vec<CatalogText>> {
+        let contents = contents_in(self.state_dir.as_ref()?, LAST_GOOD_FILE, LAST_GOOD_LIMIT);
+        serde_json::from_slice(&contents.ok()??).ok()
     }
 
     /// Keeps the catalog in force for the next process. It writes only what changed, and blocks on files.
     ///
     /// # Errors
     /// As [`Dir::write`]; the one kept before stands.
-    pub fn persist(&self) -> Result<(), DirError> {
+    pub(crate) fn persist(&self) -> Result<(), DirError> {
         let Some(path) = &self.state_dir else { return Ok(()) };
         let _one_at_a_time = lock(&self.files_in_use);
-        let (digest, files) = {
-            let state = self.state();
-            let digest = state.current.digest;
-            if state.current.catalog.is_none() || state.persisted == Some(digest) {
-                return Ok(());
-            }
-            (digest, state.texts.clone())
-        };
-        if self.saved().map(|saved| saved.files).as_deref().unwrap_or_default() != files {
-            let bytes = serde_json::to_vec(&LastGood { version: 1, files }).unwrap_or_default();
-            Dir::create(path, 0o700, Trust::Owned)?.write(LAST_GOOD_FILE, &bytes, 0o600)?;
+        let State { texts, current, .. } = self.state().clone();
+        if current.catalog.is_none() || self.saved().unwrap_or_default() == texts {
+            return Ok(());
         }
-        self.state().persisted = Some(digest);
-        Ok(())
+        let bytes = serde_json::to_vec(&texts).unwrap_or_default();
+        Dir::create(path, 0o700, Trust::Owned)?.write(LAST_GOOD_FILE, &bytes, 0o600)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -279,24 +231,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
-    fn new(current: Current) -> Self {
-        Self { seen: None, texts: Vec::new(), persisted: None, current }
-    }
-}
-
 impl InputProblem {
     fn of(error: &CatalogError) -> Self {
-        let reason = if error.is_unreadable() { "unreadable" } else { "invalid" };
-        let excerpt = error.place().map(|place| place.excerpt().to_owned());
-        Self { reason: reason.to_owned(), message: error.chain(), excerpt }
+        let reason = match error {
+            CatalogError::Unreadable { .. } => "unreadable",
+            CatalogError::Invalid { .. } => "invalid",
+        };
+        let excerpt = error.place().map(|place| place.excerpt.clone());
+        Self { reason: reason.to_owned(), message: chain(error), excerpt }
     }
 
     fn missing(path: &Path) -> Self {
         let message = format!(
             "the catalog `{}` is missing, so the last valid one is used; create an empty file to use only the \
              built-in companions",
-            path.display().to_string().escape_debug()
+            shown(path)
         );
         Self { reason: "missing".to_owned(), message, excerpt: None }
     }

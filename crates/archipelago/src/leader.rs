@@ -102,29 +102,6 @@ impl LeaderLock {
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
     }
-
-    /// What the leader beats.
-    pub fn heartbeat(&self) -> Arc<Heartbeat> {
-        Arc::clone(&self.heartbeat)
-    }
-
-    /// The process that would lead.
-    pub fn info(&self) -> &LeaderInfo {
-        &self.info
-    }
-
-    /// The directory with the lock.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Who leads, without trying to; `None` when nobody does or it cannot be read.
-    ///
-    /// # Errors
-    /// As [`Leadership::acquire`].
-    pub async fn leader(&self) -> PortResult<Option<LeaderInfo>> {
-        leader(&self.dir).await
-    }
 }
 
 /// Who leads the host of `dir`; `None` when nobody does. It takes no lock, so it is in nobody's way.
@@ -142,7 +119,7 @@ pub async fn leader(dir: &Path) -> PortResult<Option<LeaderInfo>> {
     let attempt = "look for the leader";
     blocking::run(attempt, move || {
         let dir = Dir::open(&path, Trust::Owned).map_err(failed_to(attempt))?;
-        Ok(Some(read_info(&dir).unwrap_or_else(LeaderInfo::unknown)))
+        Ok(Some(read_info(&dir)))
     })
     .await
 }
@@ -168,13 +145,10 @@ impl Leadership for LeaderLock {
         let (path, info) = (self.dir.clone(), Arc::clone(&self.info));
         let taken = blocking::run("acquire the leadership", move || try_lead(&path, &info)).await?;
         let (file, listener) = match taken {
-            Taken::Led(by) => return Ok(Acquired::Led { by }),
-            Taken::Leading(file, listener) => (file, listener),
+            Ok(taken) => taken,
+            Err(by) => return Ok(Acquired::Led { by: by.to_string() }),
         };
-        let listener = UnixListener::from_std(listener).map_err(|cause| {
-            let message = "failed to listen on the leader socket";
-            PortError::new(PortErrorKind::Transient, message).with_source(cause)
-        })?;
+        let listener = UnixListener::from_std(listener).map_err(no_socket)?;
         let (heartbeat, wake) = (Arc::clone(&self.heartbeat), Arc::clone(&self.wake));
         heartbeat.beat();
         let answers = AbortOnDropHandle::new(tokio::spawn(answer(listener, heartbeat, wake)));
@@ -210,19 +184,17 @@ async fn answer(listener: UnixListener, heartbeat: Arc<Heartbeat>, wake: Arc<Not
     }
 }
 
-enum Taken {
-    Leading(LockFile, StdListener),
-    Led(String),
-}
-
-fn try_lead(path: &Path, info: &LeaderInfo) -> PortResult<Taken> {
+/// Takes the lock and listens; the error is the leader, if there is one.
+fn try_lead(
+    path: &Path,
+    info: &LeaderInfo,
+) -> PortResult<Result<(LockFile, StdListener), LeaderInfo>> {
     let attempt = "acquire the leadership";
     let failed = failed_to(attempt);
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(failed)?;
     let lock = || LockFile::try_lock(&dir, LOCK_FILE, 0o600).map_err(failed);
     let Some(file) = lock()? else {
-        let leader = read_info(&dir).unwrap_or_else(LeaderInfo::unknown);
-        return Ok(Taken::Led(leader.to_string()));
+        return Ok(Err(read_info(&dir)));
     };
     if lock()?.is_some() {
         let message = format!(
@@ -236,11 +208,13 @@ fn try_lead(path: &Path, info: &LeaderInfo) -> PortResult<Taken> {
     })?;
     dir.sweep_temporary_files_of(|name| name == INFO_FILE).map_err(failed)?;
     dir.write(INFO_FILE, &bytes, 0o600).map_err(failed)?;
-    let listener = listen(&path.join(SOCKET)).map_err(|cause| {
-        let message = "failed to listen on the leader socket";
-        PortError::new(PortErrorKind::Transient, message).with_source(cause)
-    })?;
-    Ok(Taken::Leading(file, listener))
+    let listener = listen(&path.join(SOCKET)).map_err(no_socket)?;
+    Ok(Ok((file, listener)))
+}
+
+fn no_socket(cause: std::io::Error) -> PortError {
+    let message = "failed to listen on the leader socket";
+    PortError::new(PortErrorKind::Transient, message).with_source(cause)
 }
 
 /// Listens at `socket`, in place of a leader that is gone. The directory lets nobody else in.
@@ -254,9 +228,10 @@ fn listen(socket: &Path) -> std::io::Result<StdListener> {
     Ok(listener)
 }
 
-fn read_info(dir: &Dir) -> Option<LeaderInfo> {
-    let contents = dir.read(INFO_FILE, INFO_LIMIT).ok()??;
-    serde_json::from_slice(&contents.bytes).ok()
+fn read_info(dir: &Dir) -> LeaderInfo {
+    let contents = dir.read(INFO_FILE, INFO_LIMIT).ok().flatten();
+    let info = contents.and_then(|contents| serde_json::from_slice(&contents.bytes).ok());
+    info.unwrap_or_else(LeaderInfo::unknown)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@
 //!
 //! let host = SystemdPodman::new(Scope::User);
 //! let companions = Companions::connect(host, Catalog::builtin()).await?;
-//! for (name, error) in companions.install_for(&"bitcoin-knots".parse()?).await? {
-//!     tracing::warn!("{name}: {error}");
+//! for error in companions.install_for(&"bitcoin-knots".parse()?).await? {
+//!     tracing::warn!("{error}");
 //! }
 //! # Ok(())
 //! # }

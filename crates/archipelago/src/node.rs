@@ -2,12 +2,12 @@
 //! in its table `[node]`; what it leaves out stays as Archipelago has it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::{AbsolutePath, HOST_LOOPBACK, HostName};
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::{BuildSource, ImageRef, PullSource};
 use serde::{Deserialize, Serialize};
 
 /// Archipelago's registry. It is reached by address and has no certificate.
@@ -21,6 +21,8 @@ pub const CONTEXT_DIRECTORIES: [&str; 4] = [
     "/home/archipelago/Projects/archy/docker",
     "/usr/share/companion/companions",
 ];
+
+const GUARDIAN: &str = "fedimint.guardian_address";
 
 /// The most origins that may show a page in a frame: nginx reads a word of 4096 bytes.
 const FRAME_ANCESTORS_LIMIT: usize = 8;
@@ -98,10 +100,22 @@ impl Node {
         }
     }
 
-    /// Whether images of `registry` are fetched without verifying its certificate: only when the
-    /// allow-list names it, letter by letter.
-    pub fn is_insecure_registry(&self, registry: &str) -> bool {
-        self.insecure_registries.iter().any(|insecure| insecure == registry)
+    /// The image `reference` as it is pulled here: without verifying the certificate of its registry only when the
+    /// allow-list names that, letter by letter.
+    pub(crate) fn pull(&self, reference: ImageRef) -> PullSource {
+        let registry = reference.registry();
+        let verify_tls = !self.insecure_registries.iter().any(|insecure| insecure == registry);
+        PullSource { reference, verify_tls }
+    }
+
+    /// The image `base` as it is built here, from the first of `contexts` there is.
+    pub(crate) fn build(
+        &self,
+        base: &str,
+        contexts: Vec<AbsolutePath>,
+    ) -> Result<BuildSource, InvalidValue> {
+        let reference = ImageRef::new(format!("localhost/{base}:latest"))?;
+        Ok(BuildSource { reference, contexts, arguments: self.build_arguments.clone() })
     }
 
     /// Checks what the types of the fields do not.
@@ -109,11 +123,7 @@ impl Node {
     /// # Errors
     /// [`InvalidValue`] naming the field.
     pub fn validate(&self) -> Result<(), InvalidValue> {
-        self.page_ports.validate()?;
-        self.bitcoin.validate()?;
-        self.lnd.validate()?;
-        self.electrs.validate()?;
-        self.fedimint.validate(&self.page_ports)?;
+        self.validate_backends()?;
         let count = self.frame_ancestors.len();
         let rule = "must be at most 8 origins";
         InvalidValue::unless(count <= FRAME_ANCESTORS_LIMIT, "frame_ancestors", count, rule)?;
@@ -146,6 +156,47 @@ impl Node {
         }
         Ok(())
     }
+
+    fn validate_backends(&self) -> Result<(), InvalidValue> {
+        let Self { bitcoin, lnd, electrs, fedimint, page_ports, .. } = self;
+        let pages = [page_ports.bitcoin, page_ports.electrs, page_ports.lnd, page_ports.fedimint];
+        let rule = "must be four different ports";
+        let differ = BTreeSet::from(pages).len() == pages.len();
+        InvalidValue::unless(
+            differ,
+            "page_ports",
+            pages.map(|it| it.to_string()).join(", "),
+            rule,
+        )?;
+        // A colon would end the user name in `user:password` (RFC 7617).
+        let is_plain = (1..=128).contains(&bitcoin.user.len())
+            && !bitcoin.user.chars().any(|c| c.is_control() || c == ':');
+        let rule = "must be 1 to 128 characters without `:` and control characters";
+        InvalidValue::unless(is_plain, "bitcoin.user", &bitcoin.user, rule)?;
+        for (field, address) in [
+            ("lnd.address", lnd.address),
+            ("electrs.metrics_address", electrs.metrics_address),
+            ("electrs.electrum_address", electrs.electrum_address),
+            (GUARDIAN, fedimint.guardian_address),
+        ] {
+            // nginx cannot write a zone.
+            let has_zone = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
+            let is_usable = !address.ip().is_unspecified() && address.port() != 0 && !has_zone;
+            let rule = "must be an address to connect to and its port, without a zone";
+            InvalidValue::unless(is_usable, field, address, rule)?;
+        }
+        let is_private = lnd.macaroon_file.is_none() || lnd.rest_address().ip().is_loopback();
+        let rule = "must be a loopback address with `macaroon_file`, such as `127.0.0.1:8080`";
+        InvalidValue::unless(is_private, "lnd.address", lnd.address, rule)?;
+        if let Some(address) = &electrs.onion_address {
+            let rule = "must be `NAME.onion:PORT`, the name with 56 of `a-z2-7`";
+            InvalidValue::unless(is_onion(address), "electrs.onion_address", address, rule)?;
+        }
+        // At the port of a page, the waiting page would redirect browsers to itself or to another page.
+        let guardian = fedimint.guardian_address;
+        let is_free = pages.iter().all(|page| page.get() != guardian.port());
+        InvalidValue::unless(is_free, GUARDIAN, guardian, "must have another port than the pages")
+    }
 }
 
 /// The node's RPC and its credentials.
@@ -165,21 +216,11 @@ pub struct BitcoinRpc {
 impl Default for BitcoinRpc {
     fn default() -> Self {
         Self {
-            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8332),
+            address: local(8332),
             user: "archipelago".to_owned(),
             password_file: must("/var/lib/archipelago/secrets/bitcoin-rpc-password"),
             cookie_file: must("/var/lib/archipelago/bitcoin/.cookie"),
         }
-    }
-}
-
-impl BitcoinRpc {
-    fn validate(&self) -> Result<(), InvalidValue> {
-        // A colon would end the user name in `user:password` (RFC 7617).
-        let is_plain = (1..=128).contains(&self.user.len())
-            && !self.user.chars().any(|c| c.is_control() || c == ':');
-        let rule = "must be 1 to 128 characters without `:` and control characters";
-        InvalidValue::unless(is_plain, "bitcoin.user", &self.user, rule)
     }
 }
 
@@ -201,15 +242,6 @@ impl Default for PagePorts {
     fn default() -> Self {
         let above = |offset: u16| NonZeroU16::MIN.saturating_add(18_080 + offset);
         Self { bitcoin: above(0), electrs: above(1), lnd: above(2), fedimint: above(3) }
-    }
-}
-
-impl PagePorts {
-    fn validate(&self) -> Result<(), InvalidValue> {
-        let Self { bitcoin, electrs, lnd, fedimint } = *self;
-        let differ = BTreeSet::from([bitcoin, electrs, lnd, fedimint]).len() == 4;
-        let ports = format!("{bitcoin}, {electrs}, {lnd}, {fedimint}");
-        InvalidValue::unless(differ, "page_ports", ports, "must be four different ports")
     }
 }
 
@@ -246,18 +278,9 @@ impl Lnd {
     /// Returns the address at which its page asks it.
     pub(crate) fn rest_address(&self) -> SocketAddr {
         match self.address.ip() {
-            ip if ip == HOST_LOOPBACK && self.is_on_host_network() => {
-                SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.address.port())
-            }
+            ip if ip == HOST_LOOPBACK && self.is_on_host_network() => local(self.address.port()),
             _ => self.address,
         }
-    }
-
-    fn validate(&self) -> Result<(), InvalidValue> {
-        validate_address("lnd.address", self.address)?;
-        let is_private = self.macaroon_file.is_none() || self.rest_address().ip().is_loopback();
-        let rule = "must be a loopback address with `macaroon_file`, such as `127.0.0.1:8080`";
-        InvalidValue::unless(is_private, "lnd.address", self.address, rule)
     }
 }
 
@@ -276,18 +299,7 @@ pub struct Electrs {
 
 impl Default for Electrs {
     fn default() -> Self {
-        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         Self { metrics_address: local(4224), electrum_address: local(50001), onion_address: None }
-    }
-}
-
-impl Electrs {
-    fn validate(&self) -> Result<(), InvalidValue> {
-        validate_address("electrs.metrics_address", self.metrics_address)?;
-        validate_address("electrs.electrum_address", self.electrum_address)?;
-        let Some(address) = &self.onion_address else { return Ok(()) };
-        let rule = "must be `NAME.onion:PORT`, the name with 56 of `a-z2-7`";
-        InvalidValue::unless(is_onion(address), "electrs.onion_address", address, rule)
     }
 }
 
@@ -302,21 +314,12 @@ pub struct Fedimint {
 
 impl Default for Fedimint {
     fn default() -> Self {
-        Self { guardian_address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8177) }
+        Self { guardian_address: local(8177) }
     }
 }
 
-impl Fedimint {
-    /// Refuses also the port of a page: the waiting page would redirect browsers to itself or to another page.
-    fn validate(&self, pages: &PagePorts) -> Result<(), InvalidValue> {
-        const FIELD: &str = "fedimint.guardian_address";
-        validate_address(FIELD, self.guardian_address)?;
-        let PagePorts { bitcoin, electrs, lnd, fedimint } = *pages;
-        let port = self.guardian_address.port();
-        let is_free = [bitcoin, electrs, lnd, fedimint].iter().all(|page| page.get() != port);
-        let rule = "must have another port than the pages";
-        InvalidValue::unless(is_free, FIELD, self.guardian_address, rule)
-    }
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 /// Whether `text` can be the name of a fact.
@@ -330,16 +333,12 @@ pub(crate) fn is_fact_name(text: &str) -> bool {
 fn is_onion(text: &str) -> bool {
     let Some((name, port)) = text.split_once(".onion:") else { return false };
     let is_base32 = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
-    name.len() == 56 && is_base32 && is_number && port.parse::<u16>().is_ok()
+    name.len() == 56 && is_base32 && is_port(port)
 }
 
-/// Refuses an address that nobody can connect to, or that nginx cannot write.
-fn validate_address(field: &'static str, address: SocketAddr) -> Result<(), InvalidValue> {
-    let has_zone = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
-    let is_usable = !address.ip().is_unspecified() && address.port() != 0 && !has_zone;
-    let rule = "must be an address to connect to and its port, without a zone";
-    InvalidValue::unless(is_usable, field, address, rule)
+/// Whether `text` is a port in its usual notation, without signs and leading zeros.
+fn is_port(text: &str) -> bool {
+    text.parse::<NonZeroU16>().is_ok_and(|port| port.to_string() == text)
 }
 
 /// Whether `text` is an origin (RFC 6454) that a Content-Security-Policy can name.
@@ -347,8 +346,7 @@ fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let Some(host) = host else { return false };
     let (name, port) = host.split_once(':').unwrap_or((host, "80"));
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
-    HostName::new(name).is_ok() && is_number && port.parse::<u16>().is_ok()
+    HostName::new(name).is_ok() && is_port(port)
 }
 
 /// A path written in this file; a test holds that each is one.

@@ -25,9 +25,8 @@ use crate::leader::LeaderInfo;
 mod publisher;
 mod report;
 
-pub(crate) use publisher::reason_word;
-pub use publisher::{Listener, Publisher, Publishing};
-pub(crate) use report::Outages;
+pub use publisher::Listener;
+pub(crate) use publisher::{Publisher, reason_word};
 
 pub(crate) const STATUS_FILE: &str = "status.json";
 pub(crate) const EVENTS_FILE: &str = "events.jsonl";
@@ -216,7 +215,8 @@ impl EventCursor {
         let fresh = bytes.get(start..).unwrap_or_default();
         let whole = fresh.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         self.offset = start + whole;
-        Ok(events_in(fresh.get(..whole).unwrap_or_default()))
+        let lines = fresh.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+        Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
 }
 
@@ -239,11 +239,6 @@ pub async fn edited_units(dir: &Path, name: &CompanionName) -> PortResult<Vec<Pa
 
 pub(crate) fn edited_in(dir: &Path, name: &CompanionName) -> PortResult<Vec<PathBuf>> {
     edited_copies(&dir.join(EDITED_DIR), &format!("{name}.container"))
-}
-
-fn events_in(bytes: &[u8]) -> Vec<EventRecord> {
-    let lines = bytes.split(|byte| *byte == b'\n');
-    lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 async fn read_events_file(dir: &Path) -> PortResult<Vec<u8>> {

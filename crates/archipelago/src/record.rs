@@ -15,8 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::app::AppId;
 use crate::catalog::Catalog;
 
-mod version_1;
-
 /// The version of the form that this code writes.
 pub(crate) const VERSION: u32 = 2;
 
@@ -59,7 +57,7 @@ struct CompanionRecord {
     generation: Generation,
     /// Whether that was its removal. It stays so until the companion is desired again, whatever becomes
     /// of its app and of the catalog meanwhile.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
     /// The apps it belonged to when the catalog last had it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -67,11 +65,6 @@ struct CompanionRecord {
     /// The hook that its configuration was rendered by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hook: Option<HookSpec>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference in")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 impl Default for Record {
@@ -102,9 +95,6 @@ impl Record {
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
         match version {
             VERSION => serde_json::from_slice(bytes).map_err(damaged),
-            1 => {
-                serde_json::from_slice::<version_1::Record>(bytes).map(Self::from).map_err(damaged)
-            }
             newer => Err(format!(
                 "its version is {newer}, but this program supports version {VERSION}; upgrade companion"
             )),

@@ -59,12 +59,9 @@ impl Config {
 
     /// Reads the catalog: the built-in companions, the files, and the node settings of the options.
     pub(crate) fn catalog(&self) -> CommandResult<Catalog> {
-        let files = self.catalog_files();
-        let contexts = self.contexts()?;
-        Ok(Catalog::with_files_on(&files, |node| {
-            node.context_directories.splice(0..0, contexts);
-            node.build_arguments.extend(self.global.build_arg.iter().cloned());
-        })?)
+        let catalogs = self.catalog_files();
+        let settings = Settings { catalogs, ..self.settings()?.unwrap_or_default() };
+        Ok(Catalog::read(&settings)?)
     }
 
     /// Returns the build arguments of `--build-arg`.

@@ -108,7 +108,7 @@ fn verdict_of(kind: PortErrorKind) -> Verdict {
 
 impl From<CatalogError> for CommandError {
     fn from(error: CatalogError) -> Self {
-        let excerpt = error.place().map(|place| place.excerpt().to_owned());
+        let excerpt = error.place().map(|place| place.excerpt.clone());
         Self { excerpt, ..Self::input(chain(&error)) }
     }
 }
@@ -191,6 +191,8 @@ impl From<CompanionsError> for CommandError {
 
 #[cfg(test)]
 mod tests {
+    use archipelago_companions::Catalog;
+
     use super::*;
 
     #[test]
@@ -201,7 +203,7 @@ mod tests {
         assert_eq!(of_port(PortErrorKind::Denied), 3);
         assert_eq!(of_port(PortErrorKind::Transient), 1);
         assert_eq!(of_port(PortErrorKind::Conflict), 1);
-        assert_eq!(status(CatalogError::TooMany.into()), 2);
+        assert_eq!(status(Catalog::with_files(&["missing.toml"]).unwrap_err().into()), 2);
     }
 
     #[test]

@@ -24,14 +24,21 @@ pub(crate) struct Opening<'c> {
     role: Role,
     resync: Duration,
     listener: Listener,
-    metrics: Option<Metrics>,
+    metrics: Metrics,
 }
 
 impl<'c> Opening<'c> {
     /// Creates the options for the command `program`.
     pub(crate) fn new(config: &'c Config, program: &'static str) -> Self {
         let listener = Arc::new(|_: &_| {});
-        Self { config, program, role: Role::Command, resync: RESYNC, listener, metrics: None }
+        Self {
+            config,
+            program,
+            role: Role::Command,
+            resync: RESYNC,
+            listener,
+            metrics: Metrics::default(),
+        }
     }
 
     /// Shows the steps on stderr.
@@ -42,7 +49,7 @@ impl<'c> Opening<'c> {
 
     /// Opens the host for the daemon, with its resync interval; what is done is counted in `metrics`.
     pub(crate) fn daemon(self, resync: Duration, metrics: Metrics) -> Self {
-        Self { role: Role::Daemon, resync, metrics: Some(metrics), ..self }
+        Self { role: Role::Daemon, resync, metrics, ..self }
     }
 
     /// Returns the options of the host: the given ones, else those of the leader, if there is one.
@@ -62,16 +69,13 @@ impl<'c> Opening<'c> {
             (_, _) => (given.unwrap_or_default(), config.state_dir()?),
         };
         let host: Arc<dyn CommandBackend> = Arc::clone(&config.host);
-        let options = Options::on(host)
+        Ok(Options::on(host)
             .with_program(self.program, env!("CARGO_PKG_VERSION"), self.role)
             .with_resync(self.resync)
             .with_state_dir(state_dir)
             .with_settings(settings, config.host.default_catalog())
-            .with_listener(Arc::clone(&self.listener));
-        Ok(match &self.metrics {
-            Some(metrics) => options.with_events(Arc::new(metrics.clone())),
-            None => options,
-        })
+            .with_listener(Arc::clone(&self.listener))
+            .with_metrics(self.metrics.clone()))
     }
 
     /// Returns the desired state and its inputs, without a host.

@@ -83,10 +83,10 @@ impl DesiredWorld for Intents {
         self.store.inputs().catalog().companion(&name(number)).unwrap().clone()
     }
     async fn install(&self, spec: &CompanionSpec) {
-        self.companions.record_install(&[app(&spec.name)]).await.unwrap();
+        self.companions.record_apps(&[app(&spec.name)], &[]).await.unwrap();
     }
     async fn remove(&self, name: &CompanionName) {
-        self.companions.record_removal(&[app(name)]).await.unwrap();
+        self.companions.record_apps(&[], &[app(name)]).await.unwrap();
     }
     async fn corrupt(&self) {
         let record = self.root.path().join("state/desired.json");

@@ -1,22 +1,28 @@
 //! Oversized input is refused before it is processed, within bounds of memory and stack.
 
 use std::fs::File;
+use std::path::Path;
 
+use archipelago_companions::Catalog;
 use archipelago_companions::catalog::{COMPANIONS_LIMIT, CatalogFile};
 use archipelago_companions::manifest::{BackendManifest, Format};
-use archipelago_companions::{Catalog, CatalogError};
+use companion_core::error_chain::chain;
 
 const MIB: u64 = 1024 * 1024;
+
+fn refusal<P: AsRef<Path>>(files: &[P]) -> String {
+    chain(&Catalog::with_files(files).unwrap_err())
+}
 
 #[test]
 fn catalog_of_100_mib_is_refused_by_its_size() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("own.toml");
     File::create(&path).unwrap().set_len(100 * MIB).unwrap();
-    assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::TooLarge { .. })));
+    assert!(refusal(&[&path]).contains("more than 262144 bytes"));
     // A terabyte would not fit into memory: only its size is checked.
     File::options().write(true).open(&path).unwrap().set_len(MIB * MIB).unwrap();
-    assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::TooLarge { .. })));
+    assert!(refusal(&[&path]).contains("more than 262144 bytes"));
 }
 
 /// A file with this number of companions, each as short as possible.
@@ -36,10 +42,10 @@ fn ten_thousand_companions_are_refused_in_one_file_and_in_many() {
         path
     };
     let one = file("one.toml", &many("a", 10_000));
-    assert!(matches!(Catalog::with_files(&[one]), Err(CatalogError::TooLarge { .. })));
+    assert!(refusal(&[one]).contains("more than 262144 bytes"));
     let files: Vec<_> =
         (0..5).map(|n| file(&format!("{n}.toml"), &many(&format!("b{n}-"), 2_000))).collect();
-    assert!(matches!(Catalog::with_files(&files), Err(CatalogError::TooMany)));
+    assert!(refusal(&files).contains("more than 4096 companions"));
     let builtin = Catalog::builtin().companions().count();
     let few = file("few.toml", &many("c", COMPANIONS_LIMIT - builtin));
     assert_eq!(Catalog::with_files(&[few]).unwrap().companions().count(), COMPANIONS_LIMIT);

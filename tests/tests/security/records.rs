@@ -22,8 +22,8 @@ fn store() -> (TempDir, RecordStore) {
 fn record_of(name: &str, hook: &str) -> String {
     let name = serde_json::to_string(name).unwrap();
     format!(
-        r#"{{"version":1,"generation":2,"apps":{{"x":{{"installed":false,"generation":2}}}},
-            "companions":{{{name}:2}},"known":{{{name}:{{"apps":["x"]{hook}}}}}}}"#
+        r#"{{"version":2,"generation":2,"apps":{{"x":{{"installed":false,"generation":2}}}},
+            "companions":{{{name}:{{"generation":2,"removed":true,"apps":["x"]{hook}}}}}}}"#
     )
 }
 
@@ -125,10 +125,10 @@ async fn state_directory_writable_by_others_is_neither_read_nor_written() {
     // Nothing is reconciled on that host.
     let companions = Companions::on(Arc::clone(&store), FakeHost::default().ports());
     let apps = [AppId::new("electrumx").unwrap()];
-    assert!(!companions.record_install(&apps).await.unwrap().1.present.is_empty());
+    assert!(!companions.record_apps(&apps, &[]).await.unwrap().1.present.is_empty());
     for mode in [0o777, 0o1777, 0o702] {
         fs::set_permissions(store.dir(), fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Denied, "{mode:o}");
-        assert!(companions.record_install(&apps).await.is_err(), "{mode:o}");
+        assert!(companions.record_apps(&apps, &[]).await.is_err(), "{mode:o}");
     }
 }

@@ -9,7 +9,7 @@ use companion_core::model::container::{
     PortMapping, Protocol, RestartPolicy,
 };
 use companion_core::model::hook::{HookName, HookProgram, HookSpec};
-use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use companion_core::model::image::{ImageRef, ImageSource};
 
 use crate::app::AppId;
 use crate::catalog::Catalog;
@@ -45,17 +45,12 @@ impl Catalog {
     /// built-in companion in the network of the host; `None` if it is unknown.
     pub fn page_port(&self, name: &CompanionName) -> Option<u16> {
         let container = &self.companion(name)?.container;
-        let mut ports = container.ports.iter();
-        let published = ports.find(|port| port.protocol == Protocol::Tcp);
-        let on_host = || self.host_port(name).filter(|_| container.network == Network::Host);
-        published.map(|port| port.host.get()).or_else(on_host)
-    }
-
-    /// Returns the port on which the built-in companion `name` listens in the network of the host.
-    fn host_port(&self, name: &CompanionName) -> Option<u16> {
+        let published = container.ports.iter().find(|port| port.protocol == Protocol::Tcp);
         let is_it = |page: &Page| name.as_str().strip_prefix("archy-") == Some(page.base());
-        let page = Page::ALL.into_iter().find(is_it)?;
-        Some(page.host_port(self.node()).get())
+        let builtin = Page::ALL.into_iter().find(is_it);
+        let on_host = builtin.filter(|_| container.network == Network::Host);
+        let port = published.map(|port| port.host);
+        Some(port.or_else(|| Some(on_host?.host_port(self.node())))?.get())
     }
 }
 
@@ -99,17 +94,11 @@ fn rendered(
 pub(super) fn image(node: &Node, base: &str) -> Result<ImageSource, InvalidValue> {
     let contexts =
         node.context_directories.iter().map(|dir| dir.join(base)).collect::<Result<_, _>>()?;
-    let build = BuildSource {
-        reference: ImageRef::new(format!("localhost/{base}:latest"))?,
-        contexts,
-        arguments: node.build_arguments.clone(),
-    };
-    let pull = node.image_repository.as_ref().map(|repository| {
-        let reference = ImageRef::new(format!("{repository}/{base}:latest"))?;
-        let verify_tls = !node.is_insecure_registry(reference.registry());
-        Ok(PullSource { reference, verify_tls })
-    });
-    Ok(ImageSource { build: Some(build), pull: pull.transpose()? })
+    let pull = node
+        .image_repository
+        .as_ref()
+        .map(|repository| Ok(node.pull(ImageRef::new(format!("{repository}/{base}:latest"))?)));
+    Ok(ImageSource { build: Some(node.build(base, contexts)?), pull: pull.transpose()? })
 }
 
 /// What all companions have: nginx starts as root inside to give its worker directories away, which

@@ -23,20 +23,28 @@ pub(super) fn refuse<'s>(
         if let Some(hook) = &second.hook
             && let Some(first) = outputs.insert(&hook.output, second)
         {
-            let (first, second) = (first.name.clone(), second.name.clone());
-            return Err(CatalogError::SameOutput { first, second, output: hook.output.clone() });
+            return Err(refused(
+                first,
+                second,
+                format!("have the same hook output, `{}`", hook.output),
+            ));
         }
         for port in &second.container.ports {
             let same = ports.entry(port.host.get()).or_default();
             let mut others = same.iter().filter(|(_, first)| first.name != second.name);
             if let Some((_, first)) = others.find(|(other, _)| clash(port, other)) {
-                let (first, second) = (first.name.clone(), second.name.clone());
-                return Err(CatalogError::SamePort { first, second, port: port.host.get() });
+                let what = format!("publish the same host port, {}", port.host);
+                return Err(refused(first, second, what));
             }
             same.push((port, second));
         }
     }
     Ok(())
+}
+
+fn refused(first: &CompanionSpec, second: &CompanionSpec, what: String) -> CatalogError {
+    let message = format!("the companions `{}` and `{}` {what}", first.name, second.name);
+    CatalogError::invalid(message, None)
 }
 
 fn clash(one: &PortMapping, other: &PortMapping) -> bool {

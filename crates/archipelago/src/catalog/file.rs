@@ -1,19 +1,19 @@
 //! Catalog files: TOML, in which an unknown key is an error with its line and column.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::io;
-use std::ops::Range;
 use std::path::{Component, Path};
 
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
 use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec};
-use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use companion_core::model::image::{ImageRef, ImageSource};
 use durable_dir::{DirError, Trust, read_file};
 use serde::Deserialize;
 
 use super::place::{described, locate};
-use super::{CatalogError, Place, builtin};
+use super::{CatalogError, Place, builtin, shown};
 use crate::app::AppId;
 use crate::node::Node;
 
@@ -21,11 +21,10 @@ use crate::node::Node;
 const FILE_LIMIT: usize = 256 * 1024;
 
 /// A catalog file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogFile {
     /// Settings of the node that differ from the defaults.
-    #[serde(default)]
     pub node: Option<Node>,
     /// Companions.
     #[serde(default, rename = "companion")]
@@ -35,35 +34,31 @@ pub struct CatalogFile {
     source: Source,
 }
 
-/// A text and the name of its file, for errors.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A text, the name of its file for errors, and the keys of `[node]` that it gives.
+#[derive(Debug, Clone, PartialEq, Default)]
 struct Source {
     text: String,
     shown: String,
+    node: toml::Table,
 }
 
 impl Source {
-    fn place(&self, span: Range<usize>) -> Box<Place> {
-        Box::new(Place::of(&self.text, &self.shown, span))
-    }
-
     fn syntax(&self, error: &toml::de::Error) -> CatalogError {
         let (place, what) = described(&self.text, &self.shown, error);
-        CatalogError::Syntax { place: Box::new(place), what }
+        CatalogError::at(place, &what, None)
     }
 
-    fn companion(
+    /// The error of a value of a companion, by its number and name, or of `[node]`.
+    fn value(
         &self,
-        number: usize,
-        companion: &CompanionName,
-        source: InvalidValue,
+        companion: Option<(usize, &CompanionName)>,
+        error: InvalidValue,
     ) -> CatalogError {
-        let place = self.place(locate(&self.text, Some(number), &source));
-        CatalogError::Companion { place, companion: companion.to_string(), source }
-    }
-
-    fn node(&self, source: InvalidValue) -> CatalogError {
-        CatalogError::Node { place: self.place(locate(&self.text, None, &source)), source }
+        let number = companion.map(|(number, _)| number);
+        let place = Place::of(&self.text, &self.shown, locate(&self.text, number, &error));
+        let what = companion.map(|(_, name)| format!("the companion `{name}` is invalid"));
+        let what = what.unwrap_or_else(|| "the table `[node]` is invalid".to_owned());
+        CatalogError::at(place, &what, Some(error))
     }
 }
 
@@ -76,15 +71,12 @@ pub struct CompanionEntry {
     /// The apps that it belongs to.
     pub apps: Vec<AppId>,
     /// One-line description; derived from the name when absent.
-    #[serde(default)]
     pub description: Option<String>,
     /// Where its image comes from.
     pub image: ImageEntry,
     /// Its container; omitted fields default to those of the built-in companions.
-    #[serde(default)]
     pub container: Option<ContainerSpec>,
     /// The configuration rendered before it starts.
-    #[serde(default)]
     pub hook: Option<HookSpec>,
 }
 
@@ -108,13 +100,10 @@ struct GivenEntry {
 #[serde(deny_unknown_fields)]
 pub struct ImageEntry {
     /// The name of a build context below the node's context directories, and of the image built.
-    #[serde(default)]
     pub base: Option<String>,
     /// An absolute path of a separate build context; only with `base`.
-    #[serde(default)]
     pub context: Option<AbsolutePath>,
     /// The image to pull if it cannot be built; the default with `base` is in the node's repository.
-    #[serde(default)]
     pub pull: Option<ImageRef>,
 }
 
@@ -124,22 +113,18 @@ pub fn schema() -> serde_json::Value {
 }
 
 /// Reads the file at `path`: it and the directories on the way belong to us or to root, and nobody else may write to
-/// them. A catalog names programs that run with our rights.
-pub(super) fn read(path: &Path, shown: &str) -> Result<String, CatalogError> {
-    let unreadable = |source| CatalogError::Unreadable { file: shown.to_owned(), source };
-    let unusable = |source| CatalogError::Unusable { file: shown.to_owned(), source };
-    let mut path = std::path::absolute(path).map_err(unreadable)?;
-    if path.components().any(|part| part == Component::ParentDir) {
-        path = path.canonicalize().map_err(unreadable)?;
-    }
-    let found = read_file(&path, FILE_LIMIT, Trust::Owned).map_err(|error| match error {
-        DirError::TooLarge { limit, .. } => {
-            CatalogError::TooLarge { file: shown.to_owned(), limit }
+/// them. A catalog or a manifest names programs that run with our rights.
+pub(crate) fn read(path: &Path) -> Result<String, CatalogError> {
+    let read = || -> Result<String, Box<dyn Error + Send + Sync>> {
+        let mut path = std::path::absolute(path)?;
+        if path.components().any(|part| part == Component::ParentDir) {
+            path = path.canonicalize()?;
         }
-        other => unusable(other),
-    })?;
-    let found = found.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
-    String::from_utf8(found.bytes).map_err(|_text| unreadable(io::ErrorKind::InvalidData.into()))
+        let found = read_file(&path, FILE_LIMIT, Trust::Owned)?;
+        let found = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        Ok(String::from_utf8(found.bytes)?)
+    };
+    read().map_err(|source| CatalogError::Unreadable { file: shown(path), source })
 }
 
 impl CatalogFile {
@@ -148,20 +133,20 @@ impl CatalogFile {
     /// # Errors
     /// [`CatalogError`] with line and column.
     pub fn parse(text: &str, shown: &str) -> Result<Self, CatalogError> {
-        let source = Source { text: text.to_owned(), shown: shown.to_owned() };
+        let (text, shown) = (text.to_owned(), shown.to_owned());
+        let mut source = Source { text, shown, node: toml::Table::new() };
         let syntax = |error: toml::de::Error| source.syntax(&error);
-        let mut file: Self = toml::from_str(text).map_err(syntax)?;
-        let given: Given = toml::from_str(text).map_err(syntax)?;
+        let mut file: Self = toml::from_str(&source.text).map_err(syntax)?;
+        let given: Given = toml::from_str(&source.text).map_err(syntax)?;
         if let Some(node) = &file.node {
-            node.validate().map_err(|error| source.node(error))?;
+            node.validate().map_err(|error| source.value(None, error))?;
         }
         let mut names = BTreeSet::new();
         for (number, entry) in file.companions.iter().enumerate() {
             if !names.insert(&entry.name) {
-                let companion = entry.name.clone();
-                let error = InvalidValue::new("name", companion.as_str(), "must be another one");
-                let place = source.place(locate(text, Some(number), &error));
-                return Err(CatalogError::Twice { place, companion });
+                let rule = "is the name of two companions of the file";
+                let error = InvalidValue::new("name", entry.name.as_str(), rule);
+                return Err(source.value(Some((number, &entry.name)), error));
             }
         }
         for (entry, given) in file.companions.iter_mut().zip(given.companions) {
@@ -169,32 +154,30 @@ impl CatalogFile {
                 *container = hardened(given.container).map_err(syntax)?;
             }
         }
-        file.source = source;
-        Ok(file)
+        source.node = given.node;
+        Ok(Self { source, ..file })
     }
 
     /// Puts the keys that its `[node]` gives over those that `given` has, and returns the node of all.
     ///
     /// # Errors
-    /// [`CatalogError::Syntax`], [`CatalogError::Node`] when they do not go together.
+    /// [`CatalogError::Invalid`] when they do not go together.
     pub(super) fn node_over(&self, given: &mut toml::Table) -> Result<Node, CatalogError> {
-        let syntax = |error: toml::de::Error| self.source.syntax(&error);
-        let own: Given = toml::from_str(&self.source.text).map_err(syntax)?;
-        merge(given, own.node);
-        let node: Node = given.clone().try_into().map_err(syntax)?;
-        node.validate().map_err(|error| self.source.node(error))?;
+        merge(given, self.source.node.clone());
+        let node: Node = given.clone().try_into().map_err(|error| self.source.syntax(&error))?;
+        node.validate().map_err(|error| self.source.value(None, error))?;
         Ok(node)
     }
 
     /// The companions, with the apps they belong to, on `node`.
     ///
     /// # Errors
-    /// [`CatalogError::Companion`] for the first whose fields do not go together.
+    /// [`CatalogError::Invalid`] for the first whose fields do not go together.
     pub fn companions(self, node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, CatalogError> {
         let source = self.source;
         let specs = self.companions.into_iter().enumerate().map(|(number, entry)| {
-            let companion = entry.name.clone();
-            entry.spec(node).map_err(|error| source.companion(number, &companion, error))
+            let name = entry.name.clone();
+            entry.spec(node).map_err(|error| source.value(Some((number, &name)), error))
         });
         specs.collect()
     }
@@ -279,10 +262,7 @@ pub(super) fn validate_hook(hook: &HookSpec) -> Result<(), InvalidValue> {
 
 impl ImageEntry {
     fn source(self, node: &Node) -> Result<ImageSource, InvalidValue> {
-        let pull = self.pull.map(|reference| {
-            let verify_tls = !node.is_insecure_registry(reference.registry());
-            PullSource { reference, verify_tls }
-        });
+        let pull = self.pull.map(|reference| node.pull(reference));
         match (self.base, self.context, pull) {
             (Some(base), None, pull) => {
                 let mut source = builtin::image(node, &base)?;
@@ -290,12 +270,7 @@ impl ImageEntry {
                 Ok(source)
             }
             (Some(base), Some(context), pull) => {
-                let build = BuildSource {
-                    reference: ImageRef::new(format!("localhost/{base}:latest"))?,
-                    contexts: vec![context],
-                    arguments: node.build_arguments.clone(),
-                };
-                Ok(ImageSource { build: Some(build), pull })
+                Ok(ImageSource { build: Some(node.build(&base, vec![context])?), pull })
             }
             (None, None, Some(pull)) => Ok(ImageSource { build: None, pull: Some(pull) }),
             (None, Some(context), _) => {

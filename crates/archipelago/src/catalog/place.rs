@@ -17,10 +17,17 @@ const SECRETS: [&str; 8] =
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    file: String,
-    line: usize,
-    column: usize,
-    excerpt: String,
+    /// The file.
+    pub file: String,
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// The number of the character in its line, from 1.
+    pub column: usize,
+    /// The line and a caret below it, in three lines, without control characters and without the values of keys
+    /// that look like secrets.
+    ///
+    /// For a terminal; a log must not contain text of a user's file.
+    pub excerpt: String,
     hidden: bool,
 }
 
@@ -38,24 +45,6 @@ impl Place {
         let line = shown(line, hidden_from);
         let excerpt = excerpt(number, &line, column, length.chars().count());
         Self { file: file.to_owned(), line: number, column: column + 1, excerpt, hidden }
-    }
-
-    /// The number of the line, from 1.
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// The number of the character in its line, from 1.
-    pub fn column(&self) -> usize {
-        self.column
-    }
-
-    /// The line and a caret below it, in three lines, without control characters and without the values of keys
-    /// that look like secrets.
-    ///
-    /// For a terminal; a log must not contain text of a user's file.
-    pub fn excerpt(&self) -> &str {
-        &self.excerpt
     }
 }
 

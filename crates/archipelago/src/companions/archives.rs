@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use companion_core::error_chain::chain;
-use companion_core::model::desired::{DesiredState, Target};
+use companion_core::model::desired::DesiredState;
 use companion_core::model::image::{ImageId, ImageSource};
 use companion_core::model::revision::Fingerprint;
 use companion_core::reconciler::{Reconcile, Reconciler};
@@ -11,14 +11,8 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-/// What archives depend on.
-#[derive(Default, PartialEq)]
-struct Basis {
-    /// The inputs, which limit the size of archives.
-    inputs: Option<Fingerprint>,
-    sources: Vec<ImageSource>,
-    present: Vec<Option<ImageId>>,
-}
+/// What archives depend on: the inputs, which limit their size, the sources of the images, and the images.
+type Basis = (Option<Fingerprint>, Vec<ImageSource>, Vec<Option<ImageId>>);
 
 /// Keeps archives in the background of a daemon; dropped, it stops.
 pub(super) struct Archives {
@@ -31,7 +25,7 @@ impl Archives {
         let (basis, mut changes) = watch::channel(Basis::default());
         let task = tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let sources = changes.borrow_and_update().sources.clone();
+                let (_, sources, _) = changes.borrow_and_update().clone();
                 keep(&reconciler, &sources).await;
             }
         });
@@ -44,26 +38,16 @@ impl Archives {
             let image = companion.image.as_ref()?.known()?;
             Some(image.present.as_ref()?.id.clone())
         });
-        let basis = Basis {
-            inputs: Some(inputs),
-            sources: sources(&reconcile.desired),
-            present: present.collect(),
-        };
-        self.basis.send_if_modified(|known| {
-            let is_new = *known != basis;
-            *known = basis;
-            is_new
-        });
+        let basis = (Some(inputs), sources(&reconcile.desired), present.collect());
+        if *self.basis.borrow() != basis {
+            self.basis.send_replace(basis);
+        }
     }
 }
 
 /// Returns the images of all desired companions.
 pub(super) fn sources(desired: &DesiredState) -> Vec<ImageSource> {
-    let present = desired.targets.values().filter_map(|target| match target {
-        Target::Present(companion) => Some(companion.spec.image.clone()),
-        Target::Removed(_) => None,
-    });
-    present.collect()
+    desired.present().map(|(_, companion)| companion.spec.image.clone()).collect()
 }
 
 /// A failure harms no companion, and the next change tries again.

@@ -24,7 +24,7 @@ pub struct CompanionError {
 }
 
 /// The companions that are not as desired; empty when all are.
-pub type Failures = Vec<(CompanionName, CompanionError)>;
+pub type Failures = Vec<CompanionError>;
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,16 +113,13 @@ impl Converged {
         let concerns = |status: &CompanionStatus| names.is_none_or(|it| it.contains(&status.name));
         let mut companions = status(&pass.last);
         companions.retain(concerns);
-        for companion in companions.iter_mut().filter(|it| it.why.is_empty()) {
-            companion.why.extend(failed_last(pass, companion));
-        }
         let violations = pass.last.violations.iter();
         let problems = violations.map(|rule| format!("the plan violates {rule}")).collect();
         Self { steps: pass.steps.iter().map(StepReport::taken).collect(), companions, problems }
     }
 
     pub(super) fn of_report(
-        report: Box<StatusReport>,
+        report: StatusReport,
         events: &[EventRecord],
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Self {
@@ -130,7 +127,7 @@ impl Converged {
             (Some(name), Some(names)) => names.contains(name),
             (None, _) | (_, None) => true,
         };
-        let StatusReport { mut companions, problems, .. } = *report;
+        let StatusReport { mut companions, problems, .. } = report;
         companions.retain(|status| concerns(Some(&status.name)));
         let started = events
             .iter()
@@ -145,50 +142,32 @@ impl Converged {
     }
 }
 
-/// What failed last for a companion that is not ready and waits on nothing.
-fn failed_last(pass: &Convergence, companion: &CompanionStatus) -> Option<String> {
-    if companion.health.is_healthy() {
-        return None;
-    }
-    pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
-        Outcome::Failed(problem) if step.companion() == Some(&companion.name) => {
-            Some(format!("{step}: {}", problem.message))
-        }
-        _ => None,
-    })
-}
-
 /// The companions that are not what an intent asked of them, by their statuses: those to run that are not ready, and
 /// those to be removed of which something is left, or that are desired again.
 pub fn failures_of(companions: &[CompanionStatus], concerned: &Concerned) -> Failures {
     let status = |name: &CompanionName| companions.iter().find(|status| status.name == *name);
     let is_desired =
         |status: &CompanionStatus| !matches!(status.health, Health::Removing | Health::Orphaned);
+    let failure = |name: &CompanionName, health, why: &str| {
+        Some(CompanionError { companion: name.clone(), health, why: why.to_owned() })
+    };
     let present = concerned.present.iter().filter_map(|name| match status(name) {
         Some(status) if is_desired(status) => unready(status),
         status => {
             let health = status.map_or(Health::Blocked, |status| status.health);
-            Some(failure(name, health, "no installed app needs it".to_owned()))
+            failure(name, health, "no installed app needs it")
         }
     });
     let removed = concerned.removed.iter().filter_map(|name| match status(name)? {
-        status if is_desired(status) => {
-            Some(failure(name, status.health, "an installed app needs it".to_owned()))
-        }
+        status if is_desired(status) => failure(name, status.health, "an installed app needs it"),
         status => unready(status),
     });
     present.chain(removed).collect()
 }
 
-fn unready(status: &CompanionStatus) -> Option<(CompanionName, CompanionError)> {
-    let is_unready = !status.health.is_healthy();
-    is_unready.then(|| failure(&status.name, status.health, status.why.join("; ")))
-}
-
-fn failure(
-    companion: &CompanionName,
-    health: Health,
-    why: String,
-) -> (CompanionName, CompanionError) {
-    (companion.clone(), CompanionError { companion: companion.clone(), health, why })
+fn unready(status: &CompanionStatus) -> Option<CompanionError> {
+    let CompanionStatus { name, health, why, .. } = status;
+    let failure =
+        || CompanionError { companion: name.clone(), health: *health, why: why.join("; ") };
+    (!health.is_healthy()).then(failure)
 }

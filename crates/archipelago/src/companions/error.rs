@@ -1,5 +1,7 @@
 //! The errors of a call, and the result of a reload.
 
+use std::time::Duration;
+
 use companion_core::ports::PortError;
 use companion_core::reconciler::ReconcileError;
 
@@ -26,12 +28,12 @@ pub enum CompanionsError {
         leader: String,
     },
     /// The leader did not come to an end with it. What was recorded stays so.
-    #[error("the leader {leader} has not finished within {minutes} min")]
+    #[error("the leader {leader} has not finished within {} min", .limit.as_secs() / 60)]
     LeaderIsSlow {
         /// The leader.
         leader: String,
-        /// The minutes.
-        minutes: u64,
+        /// How long it was waited for.
+        limit: Duration,
     },
     /// Another process leads, with another state directory or other options; nothing was recorded.
     #[error("{leader} leads with {difference}")]

@@ -10,7 +10,7 @@ use companion_core::reconciler::{Limits, ReconcileError};
 use tokio::time::Instant;
 
 use super::{Companions, CompanionsError};
-use crate::leader::{Answer, LeaderInfo, Settings, ask};
+use crate::leader::{Answer, LeaderInfo, Settings, ask, leader};
 use crate::published::{EventCursor, EventRecord, StatusReport, read_status};
 
 /// How often the leader's status is read while it is waited for.
@@ -22,28 +22,17 @@ const ASK_INTERVAL: Duration = Duration::from_secs(2);
 /// How many questions in a row may stay unanswered: each is waited for 5 s.
 const UNANSWERED_LIMIT: u32 = 2;
 
-/// How waiting ended.
-pub(super) enum Followed {
-    /// The leader has carried the intent out, as far as it could.
-    Settled {
-        /// What it published.
-        report: Box<StatusReport>,
-        /// What it did meanwhile.
-        events: Vec<EventRecord>,
-    },
-    /// Nobody led, so this process does now.
-    Leads,
-}
-
 impl Companions {
     /// Waits until the leader has observed the intent of `generation` and `names`, or all, have settled;
-    /// or becomes the leader where there is none, or none any more.
+    /// or becomes the leader where there is none, or none any more. Returns what the leader published and did
+    /// meanwhile, or `None` if this process leads.
     pub(super) async fn follow(
         &self,
         generation: Generation,
         names: Option<&BTreeSet<CompanionName>>,
-    ) -> Result<Followed, CompanionsError> {
-        let deadline = Instant::now() + Limits::default().converge;
+    ) -> Result<Option<(StatusReport, Vec<EventRecord>)>, CompanionsError> {
+        let limit = Limits::default().converge;
+        let deadline = Instant::now() + limit;
         let dir = self.store.dir();
         let mut cursor = EventCursor::at_end(dir).await.unwrap_or_default();
         let mut events = Vec::new();
@@ -51,7 +40,7 @@ impl Companions {
         let mut unanswered = 0;
         loop {
             let leader = match self.reconciler.lead().await {
-                Ok(()) => return Ok(Followed::Leads),
+                Ok(()) => return Ok(None),
                 Err(ReconcileError::Led { by }) => by,
                 Err(error) => return Err(CompanionsError::Reconcile(error)),
             };
@@ -63,12 +52,12 @@ impl Companions {
             if let Some(report) = self.published().await?
                 && report.has_settled(generation, names)
             {
-                return Ok(Followed::Settled { report: Box::new(report), events });
+                return Ok(Some((report, events)));
             }
             if asked.is_none_or(|asked| asked.elapsed() >= ASK_INTERVAL)
-                && let Some(lock) = &self.lock
+                && let Some(place) = &self.leader_dir
             {
-                unanswered = match ask(lock.dir()).await {
+                unanswered = match ask(place).await {
                     Answer::Alive => 0,
                     Answer::NoEvents | Answer::Stuck { .. } => unanswered + 1,
                 };
@@ -78,8 +67,7 @@ impl Companions {
                 }
             }
             if Instant::now() >= deadline {
-                let minutes = Limits::default().converge.as_secs() / 60;
-                return Err(CompanionsError::LeaderIsSlow { leader, minutes });
+                return Err(CompanionsError::LeaderIsSlow { leader, limit });
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -97,8 +85,8 @@ impl Companions {
 
     /// The leader, if it is another process.
     pub(super) async fn leader_if_other(&self) -> Result<Option<LeaderInfo>, CompanionsError> {
-        let Some(lock) = &self.lock else { return Ok(None) };
-        let leader = lock.leader().await.map_err(CompanionsError::Status)?;
+        let Some(dir) = &self.leader_dir else { return Ok(None) };
+        let leader = leader(dir).await.map_err(CompanionsError::Status)?;
         Ok(leader.filter(|leader| leader.pid != std::process::id()))
     }
 

@@ -1,7 +1,7 @@
 //! Leading: what a process does for as long as it decides about the host.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use companion_core::error_chain::chain;
@@ -9,38 +9,21 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::supervisor::Supervisor;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::archives::{self, Archives};
-use super::follow::{Followed, POLL_INTERVAL};
+use super::follow::POLL_INTERVAL;
 use super::{Companions, CompanionsError, Converged, sync};
-use crate::leader::{Heartbeat, Role};
-use crate::published::Publishing;
+use crate::leader::{Heartbeat, Role, leader};
 
-/// What leads in this process. The leadership ends with the last of it.
+/// What leads in this process. The leadership ends with the last user of it.
 #[derive(Default)]
 pub(super) struct Leading {
-    users: usize,
-    publishing: Option<Publishing>,
-}
-
-/// One user of the leadership of this process.
-pub(super) struct User(Arc<Mutex<Leading>>);
-
-impl User {
-    /// Ends this use; says whether it was the last one.
-    fn end(self) -> bool {
-        let leading = Arc::clone(&self.0);
-        drop(self);
-        leading.lock().unwrap_or_else(PoisonError::into_inner).users == 0
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).users -= 1;
-    }
+    user: Weak<()>,
+    publishing: Option<AbortOnDropHandle<()>>,
 }
 
 impl Companions {
@@ -54,13 +37,11 @@ impl Companions {
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Converged, CompanionsError> {
         match self.follow(generation, names).await? {
-            Followed::Settled { report, events } => {
-                Ok(Converged::of_report(report, &events, names))
-            }
-            Followed::Leads => {
+            Some((report, events)) => Ok(Converged::of_report(report, &events, names)),
+            None => {
                 let user = self.start_leading().await;
                 let converged = self.reconcile_until_settled(names).await;
-                if user.end() {
+                if Arc::into_inner(user).is_some() {
                     self.stop_leading().await;
                 }
                 converged
@@ -72,23 +53,23 @@ impl Companions {
         self.leading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn users(&self) -> usize {
-        self.leading().users
+    pub(super) fn is_leading(&self) -> bool {
+        self.leading().user.strong_count() > 0
     }
 
     /// Starts to use the leadership that was just acquired; the first user prepares the host.
-    async fn start_leading(&self) -> User {
-        let first = {
+    async fn start_leading(&self) -> Arc<()> {
+        let user = Arc::new(());
+        {
             let mut leading = self.leading();
-            leading.users += 1;
-            leading.users == 1
-        };
-        let user = User(Arc::clone(&self.leading));
-        if first {
-            self.prepare().await;
-            // Only now: the sweep removes the temporary files of those who write at the same time.
-            self.leading().publishing = Some(self.publisher.start());
+            if let Some(user) = leading.user.upgrade() {
+                return user;
+            }
+            leading.user = Arc::downgrade(&user);
         }
+        self.prepare().await;
+        // Only now: the sweep removes the temporary files of those who write at the same time.
+        self.leading().publishing = Some(self.publisher.start());
         user
     }
 
@@ -120,10 +101,8 @@ impl Companions {
                 Ok(count) => info!("removed {count} temporary file(s) of an interrupted run"),
                 // They harm nobody, and the next leader tries again.
                 Err(error) => {
-                    warn!(
-                        "failed to remove the temporary files of an interrupted run: {}",
-                        error.chain()
-                    );
+                    let attempt = "remove the temporary files of an interrupted run";
+                    warn!("failed to {attempt}: {}", error.chain());
                 }
             }
         }
@@ -140,8 +119,8 @@ impl Companions {
         loop {
             match self.reconciler.lead().await {
                 Err(ReconcileError::Led { by }) => {
-                    let leader = match &self.lock {
-                        Some(lock) => lock.leader().await.map_err(ReconcileError::Leadership)?,
+                    let leader = match &self.leader_dir {
+                        Some(dir) => leader(dir).await.map_err(ReconcileError::Leadership)?,
                         None => None,
                     };
                     if leader.is_none_or(|leader| leader.role == Role::Daemon) {
@@ -150,7 +129,7 @@ impl Companions {
                 }
                 led => return led,
             }
-            self.beat();
+            self.publisher.heartbeat.beat();
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
@@ -171,15 +150,12 @@ impl Companions {
         self.publisher.leader_event("started", Some(self.by.clone()));
         let user = shutdown.run_until_cancelled(self.start_leading()).await;
         if user.is_some() {
-            let mut supervisor = Supervisor::new(Arc::clone(&self.reconciler)).with_resync(resync);
-            if let Some(lock) = &self.lock {
-                supervisor = supervisor.woken_by(lock.wake());
-            }
+            let supervisor = Supervisor::new(Arc::clone(&self.reconciler));
+            let supervisor = supervisor.with_resync(resync).woken_by(self.wake());
             let mut synced = self.store.inputs().current().digest;
             let archives = Archives::start(Arc::clone(&self.reconciler));
             supervisor
                 .run(shutdown, |reconcile| {
-                    self.beat();
                     on_reconcile(reconcile);
                     let now = self.store.inputs().current().digest;
                     if std::mem::replace(&mut synced, now) != now {
@@ -200,28 +176,22 @@ impl Companions {
     /// Takes in what a changed catalog has; the change of the desired state wakes the loop.
     fn take_in_catalog(&self) {
         let (store, by) = (Arc::clone(&self.store), self.by.clone());
-        let wake = self.lock.as_ref().map(|lock| lock.wake());
+        let wake = self.wake();
         tokio::spawn(async move {
             match sync(&store, Vec::new(), by).await {
-                Ok(_) => wake.iter().for_each(|wake| wake.notify_one()),
+                Ok(_) => wake.notify_one(),
                 Err(error) => warn!("failed to apply the changed catalog: {}", error.chain()),
             }
         });
     }
 
-    fn beat(&self) {
-        if let Some(lock) = &self.lock {
-            lock.heartbeat().beat();
-        }
-    }
-
     /// What wakes the loop of [`run`](Self::run), for event sources of the caller.
-    pub fn wake(&self) -> Option<Arc<tokio::sync::Notify>> {
-        self.lock.as_ref().map(|lock| lock.wake())
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
     }
 
     /// Whether the loop of [`run`](Self::run) moves, for a watchdog.
-    pub fn heartbeat(&self) -> Option<Arc<Heartbeat>> {
-        self.lock.as_ref().map(|lock| lock.heartbeat())
+    pub fn heartbeat(&self) -> Arc<Heartbeat> {
+        Arc::clone(&self.publisher.heartbeat)
     }
 }

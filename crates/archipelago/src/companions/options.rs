@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use adapter_hooks::ConfigHook;
 use companion_core::model::hook::HookName;
-use companion_core::reconciler::EventSink;
 use companion_core::supervisor::RESYNC;
 
 use super::Companions;
@@ -15,7 +14,8 @@ use crate::desired_store::RecordStore;
 use crate::host::{Backend, HostError, Wiring};
 use crate::inputs::Inputs;
 use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
-use crate::published::Listener;
+use crate::metrics::Metrics;
+use crate::published::{Listener, Publisher};
 
 /// How to connect to a host.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub struct Options {
     default_catalog: Option<PathBuf>,
     catalog: Option<Arc<Catalog>>,
     listener: Option<Listener>,
-    sinks: Vec<Arc<dyn EventSink>>,
+    metrics: Metrics,
     hooks: Vec<(HookName, Arc<dyn ConfigHook>)>,
     resync: Duration,
 }
@@ -54,7 +54,7 @@ impl Options {
             default_catalog: None,
             catalog: None,
             listener: None,
-            sinks: Vec::new(),
+            metrics: Metrics::default(),
             hooks: Vec::new(),
             resync: RESYNC,
         }
@@ -96,10 +96,9 @@ impl Options {
         Self { resync, ..self }
     }
 
-    /// Adds a sink for the events of the reconciler, besides the published ones. It must not block.
-    pub fn with_events(mut self, sink: Arc<dyn EventSink>) -> Self {
-        self.sinks.push(sink);
-        self
+    /// Counts in `metrics` what is done while this process leads.
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// A hook of the program's own, for companions whose catalog entry names it.
@@ -111,15 +110,19 @@ impl Options {
     /// The state directory.
     ///
     /// # Errors
-    /// [`HostError::NoHome`].
+    /// [`HostError::Prerequisite`] without a home directory.
     pub fn state_dir(&self) -> Result<PathBuf, HostError> {
-        self.state_dir.clone().or_else(|| self.backend.state_dir()).ok_or(HostError::NoHome)
+        let dir = self.state_dir.clone().or_else(|| self.backend.state_dir());
+        dir.ok_or_else(|| HostError::Prerequisite {
+            message: "neither `XDG_STATE_HOME` nor `HOME` is an absolute path".to_owned(),
+            source: None,
+        })
     }
 
     /// The desired state, without a host.
     ///
     /// # Errors
-    /// [`HostError::NoHome`].
+    /// [`HostError::Prerequisite`] without a home directory.
     pub fn store(&self) -> Result<Arc<RecordStore>, HostError> {
         let dir = self.state_dir()?;
         let inputs = match &self.catalog {
@@ -135,24 +138,19 @@ impl Options {
     /// [`HostError`] saying what the host lacks.
     pub async fn connect(self) -> Result<Companions, HostError> {
         let store = self.store()?;
-        let place = self.backend.leader_dir(store.dir()).map_err(HostError::Leadership)?;
-        let lock = self.lock(place, &store);
-        let (leadership, hooks) = (Arc::clone(&lock) as _, self.hooks);
-        let wiring = Wiring { store: Arc::clone(&store), leadership, hooks };
-        let host = self.backend.open(wiring).await?;
-        let mut sinks = self.sinks;
-        sinks.push(lock.heartbeat());
-        let mut companions =
-            Companions::wired(store, host, lock.info().clone(), self.listener, sinks);
-        companions.lock = Some(lock);
-        companions.backend = Some(self.backend);
-        Ok(companions)
-    }
-
-    fn lock(&self, place: PathBuf, store: &RecordStore) -> Arc<LeaderLock> {
-        let Self { program, version, role, .. } = self;
+        let Self { backend, program, version, role, hooks, listener, metrics, .. } = self;
+        let place = backend.leader_dir(store.dir()).map_err(|error| {
+            HostError::prerequisite("failed to find the directory of the leader's lock", error)
+        })?;
         let settings = store.inputs().settings().clone();
-        let info = LeaderInfo::of_this_process(program, *role, version, store.dir(), settings);
-        Arc::new(LeaderLock::new(place, info, Arc::new(Heartbeat::new(self.resync))))
+        let leader = LeaderInfo::of_this_process(program, role, version, store.dir(), settings);
+        let heartbeat = Arc::new(Heartbeat::new(self.resync));
+        let lock = LeaderLock::new(place.clone(), leader.clone(), Arc::clone(&heartbeat));
+        let wake = lock.wake();
+        let wiring = Wiring { store: Arc::clone(&store), leadership: Arc::new(lock), hooks };
+        let host = backend.open(wiring).await?;
+        let publisher = Publisher::new(Arc::clone(&store), leader, heartbeat, listener, metrics);
+        let (leader_dir, backend) = (Some(place), Some(backend));
+        Ok(Companions { wake, leader_dir, backend, ..Companions::wired(store, host, publisher) })
     }
 }

@@ -12,6 +12,7 @@ use companion_core::supervisor::RESYNC;
 
 use super::*;
 use crate::catalog::BITCOIN_UI_HOOK;
+use crate::leader::Settings;
 use crate::manifest::{BackendManifest, Format};
 use crate::published::{read_events, read_status};
 
@@ -54,15 +55,13 @@ fn name(name: &str) -> CompanionName {
 }
 
 fn reasons(failures: &Failures) -> Vec<(&str, &str)> {
-    failures.iter().map(|(name, error)| (name.as_str(), error.why.as_str())).collect()
+    failures.iter().map(|error| (error.companion.as_str(), error.why.as_str())).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn companion_without_an_installed_app_is_not_reported_as_installed() {
     let bench = Bench::new();
     let companions = bench.companions();
-    let failures = companions.install_one(&name("no-such")).await.unwrap();
-    assert_eq!(reasons(&failures), [("no-such", "no installed app needs it")]);
     let failures = companions.ensure_running(&app("lnd")).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app needs it")]);
     assert_eq!(bench.host.counts().starts, 0);
@@ -72,7 +71,7 @@ async fn companion_without_an_installed_app_is_not_reported_as_installed() {
 async fn install_superseded_by_a_removal_fails_and_the_removal_succeeds() {
     let bench = Bench::new();
     let (one, other) = (bench.companions(), bench.companions());
-    let (generation, concerned) = one.record_install(&[app("lnd")]).await.unwrap();
+    let (generation, concerned) = one.record_apps(&[app("lnd")], &[]).await.unwrap();
     assert_eq!(other.remove_for(&app("lnd")).await.unwrap(), Failures::new());
     let failures = one.failures(generation, &concerned).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app needs it")]);
@@ -82,7 +81,7 @@ async fn install_superseded_by_a_removal_fails_and_the_removal_succeeds() {
 async fn removal_superseded_by_an_install_fails() {
     let bench = Bench::new();
     let companions = bench.companions();
-    let (generation, concerned) = companions.record_removal(&[app("lnd")]).await.unwrap();
+    let (generation, concerned) = companions.record_apps(&[], &[app("lnd")]).await.unwrap();
     assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
     let failures = companions.failures(generation, &concerned).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "an installed app needs it")]);
@@ -114,8 +113,7 @@ async fn removed_app_stays_removed_despite_an_older_list() {
 }
 
 /// The built-in catalog, with `my-ui` for `my-app` and its rendered file besides.
-fn larger_catalog(dir: &std::path::Path) -> Catalog {
-    let file = dir.join("catalog.toml");
+fn larger_catalog() -> Catalog {
     let text = r#"
         [[companion]]
         name = "my-ui"
@@ -124,14 +122,13 @@ fn larger_catalog(dir: &std::path::Path) -> Catalog {
         hook.output = "/var/lib/archipelago/my-ui/nginx.conf"
         hook.program.registered = "bitcoin-ui"
     "#;
-    std::fs::write(&file, text).unwrap();
-    Catalog::with_files(&[file]).unwrap()
+    Catalog::from_texts(&[("test.toml".into(), text.to_owned())], &Settings::default()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn failed_removal_is_retried_by_a_process_without_the_app_in_its_catalog() {
     let bench = Bench::new();
-    let with_file = larger_catalog(bench.state.path());
+    let with_file = larger_catalog();
     let spec = with_file.companion(&name("my-ui")).unwrap().clone();
     let output = spec.hook.unwrap().output;
     bench.host.put_context(&spec.image.build.unwrap().contexts[0], "a Dockerfile");
@@ -226,7 +223,7 @@ async fn call_reports_the_steps_that_the_daemon_took_for_it() {
     let bench = Bench::new();
     let daemon = Daemon::start(&bench).await;
     let command = bench.companions();
-    let (generation, concerned) = command.record_install(&[app("lnd")]).await.unwrap();
+    let (generation, concerned) = command.record_apps(&[app("lnd")], &[]).await.unwrap();
     let converged = command.converge(generation, Some(&concerned.names())).await.unwrap();
     let actions: Vec<_> = converged.steps.iter().map(|step| step.action.as_str()).collect();
     assert_eq!(actions, ["ensure-image", "write-unit", "load-units", "start"]);
@@ -243,7 +240,7 @@ async fn call_takes_the_lead_when_the_daemon_stops() {
     let bench = Bench::new();
     let daemon = Daemon::start(&bench).await;
     let command = bench.companions();
-    let (generation, concerned) = command.record_install(&[app("lnd")]).await.unwrap();
+    let (generation, concerned) = command.record_apps(&[app("lnd")], &[]).await.unwrap();
     daemon.stop().await;
     let failures = command.failures(generation, &concerned).await.unwrap();
     assert_eq!(failures, Failures::new());
@@ -258,7 +255,7 @@ async fn failure_of_the_daemon_is_the_failure_of_the_call() {
     let daemon = Daemon::start(&bench).await;
     let command = bench.companions();
     let failures = command.install_for(&app("lnd")).await.unwrap();
-    let [(_, error)] = failures.as_slice() else { panic!("{failures:?}") };
+    let [error] = failures.as_slice() else { panic!("{failures:?}") };
     assert!(error.why.contains("injected fault"), "{error}");
     let report = read_status(command.store().dir()).await.unwrap().unwrap();
     let condition = &report.companions[0].conditions[0];
@@ -310,7 +307,7 @@ async fn call_from_the_daemons_process_keeps_it_leading() {
 async fn reload_counts_no_attempt_for_a_companion_with_a_failed_unit_write() {
     let bench = Bench::new();
     let companions = bench.companions();
-    companions.record_install(&[app("lnd"), app("electrs")]).await.unwrap();
+    companions.record_apps(&[app("lnd"), app("electrs")], &[]).await.unwrap();
     let refused = Mode::Error(PortErrorKind::Transient);
     let fault = Fault::always(Port::Units, Method::Write, refused);
     bench.host.inject(Fault { companion: Some(name("archy-lnd-ui")), ..fault });

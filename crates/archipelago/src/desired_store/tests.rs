@@ -9,6 +9,11 @@ fn store(dir: &Path) -> RecordStore {
     RecordStore::new(dir.join("state"), Arc::new(Catalog::builtin()))
 }
 
+fn try_lock(store: &RecordStore) -> Option<LockFile> {
+    let state = Dir::open(store.dir(), Trust::Owned).unwrap();
+    LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap()
+}
+
 async fn install(store: &RecordStore, app: &str) {
     let app = AppId::new(app).unwrap();
     let intent = move |record: &mut Record, catalog: &Catalog| {
@@ -63,17 +68,7 @@ async fn a_damaged_record_is_an_error_and_is_left_as_it_is() {
     };
     assert!(store.update(intent).await.is_err());
     assert_eq!(std::fs::read(&file).unwrap(), b"half a rec");
-}
-
-#[tokio::test]
-async fn lock_is_free_again_after_an_intent_that_failed() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    install(&store, "lnd").await;
-    std::fs::write(dir.path().join("state/desired.json"), b"half a rec").unwrap();
-    assert!(store.update(|_, _| (false, ())).await.is_err());
-    let state = Dir::open(store.dir(), Trust::Owned).unwrap();
-    assert!(LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap().is_some());
+    assert!(try_lock(&store).is_some(), "the lock is free again");
 }
 
 #[tokio::test]
@@ -94,39 +89,28 @@ async fn intent_of_a_cancelled_caller_holds_the_lock_until_it_is_written() {
     tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
     intent.abort();
     assert!(intent.await.unwrap_err().is_cancelled());
-    let state = Dir::open(other.dir(), Trust::Owned).unwrap();
-    assert!(LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap().is_none());
+    assert!(try_lock(&other).is_none());
     end.send(()).unwrap();
     let _lock = super::lock(other.dir()).await.unwrap();
     assert_eq!(other.load().await.unwrap().present().count(), 1);
 }
 
-#[tokio::test]
-async fn sweep_removes_temporary_files_and_keeps_the_desired_state() {
+#[tokio::test(start_paused = true)]
+async fn sweep_waits_for_an_intent_and_keeps_the_desired_state() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     install(&store, "lnd").await;
-    for left in [".desired.json.abcdefgh.tmp", ".host-key.abcdefgh.tmp"] {
-        std::fs::write(dir.path().join("state").join(left), b"half").unwrap();
-    }
+    let files = [".desired.json.abcdefgh.tmp", ".host-key.abcdefgh.tmp"];
+    let files = files.map(|name| dir.path().join("state").join(name));
+    files.iter().for_each(|file| std::fs::write(file, b"half").unwrap());
+    let mut lock = lock_of(&store);
+    assert!(lock.try_lock().unwrap());
+    assert_eq!(store.sweep().await.unwrap_err().kind(), PortErrorKind::Transient);
+    assert!(files.iter().all(|file| file.exists()));
+    drop(lock);
     assert_eq!(store.sweep().await.unwrap(), 2);
     assert_eq!(store.sweep().await.unwrap(), 0);
     assert_eq!(store.load().await.unwrap().present().count(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn sweep_waits_for_an_intent_that_is_being_recorded() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    install(&store, "lnd").await;
-    let file = dir.path().join("state/.desired.json.abcdefgh.tmp");
-    std::fs::write(&file, b"half").unwrap();
-    let state = Dir::open(store.dir(), Trust::Owned).unwrap();
-    let lock = LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap().unwrap();
-    assert_eq!(store.sweep().await.unwrap_err().kind(), PortErrorKind::Transient);
-    assert!(file.exists());
-    drop(lock);
-    assert_eq!(store.sweep().await.unwrap(), 1);
 }
 
 #[tokio::test]

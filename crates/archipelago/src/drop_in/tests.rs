@@ -72,27 +72,17 @@ async fn unreachable_with(catalog: &str) -> Vec<String> {
     let inputs = Inputs::new(Settings::default(), Some(file), &state);
     let store = RecordStore::with_inputs(state, Arc::new(inputs));
     let error = std::io::Error::other("no such bus");
-    let failed = unreachable(&store, &words(&["lnd", "mempool", "no such app"]), &error).await;
+    let failed = all_failed(Some(&store), &words(&["lnd", "mempool", "no such app"]), &error).await;
     failed.iter().map(|(name, error)| format!("{name}: {error}")).collect()
 }
 
 #[tokio::test]
 async fn companions_of_an_unreachable_host_have_failed_with_the_cause() {
     assert_eq!(unreachable_with("").await, ["archy-lnd-ui: no such bus"]);
-}
-
-#[tokio::test]
-async fn companions_of_an_unreachable_host_are_those_of_its_own_catalog() {
     let own = "[[companion]]\nname = \"mempool-page\"\napps = [\"mempool\"]\n\
                image = { pull = \"registry.example/page:1\" }\n";
     let both = ["archy-lnd-ui: no such bus", "mempool-page: no such bus"];
     assert_eq!(unreachable_with(own).await, both);
-}
-
-#[tokio::test]
-async fn apps_of_an_unreachable_host_without_a_valid_catalog_are_named() {
-    assert_eq!(
-        unreachable_with("companion = 1").await,
-        ["lnd: no such bus", "mempool: no such bus"]
-    );
+    let apps = ["lnd: no such bus", "mempool: no such bus"];
+    assert_eq!(unreachable_with("companion = 1").await, apps);
 }

@@ -102,7 +102,7 @@ impl SystemdPodman {
     /// this process's.
     async fn services(&self) -> Result<SystemdManager, HostError> {
         let services = SystemdManager::new(self.scope);
-        let name = CompanionName::new(NOBODY).map_err(HostError::Name)?;
+        let name = super::builtin(CompanionName::new(NOBODY))?;
         let answers = services.observe(&BTreeSet::from([name])).await;
         let manager = match self.scope {
             Scope::User => "the user's systemd",

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use companion_core::reconciler::{Event, EventSink, Limits};
+use companion_core::reconciler::Limits;
 use tokio::time::Instant;
 
 /// The longest time within a reconcile without a step that begins or ends: before the first step it
@@ -15,7 +15,7 @@ fn longest_wait(limits: &Limits) -> Duration {
 
 /// When the reconcile loop of a leader last moved.
 ///
-/// It beats at each step that begins or ends, and after each reconcile.
+/// A leader beats it at each step that begins or ends, and after each reconcile.
 #[derive(Debug)]
 pub struct Heartbeat {
     last: Mutex<Instant>,
@@ -38,12 +38,6 @@ impl Heartbeat {
     pub fn stuck_for(&self) -> Option<Duration> {
         let quiet = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         (quiet > self.patience).then_some(quiet)
-    }
-}
-
-impl EventSink for Heartbeat {
-    fn on_event(&self, _event: &Event<'_>) {
-        self.beat();
     }
 }
 

@@ -9,7 +9,7 @@ use companion_core::model::container::AbsolutePath;
 use serde::{Deserialize, Serialize};
 
 /// What a leader says about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LeaderInfo {
     /// Its process.
     pub pid: u32,
@@ -31,12 +31,13 @@ pub struct LeaderInfo {
 }
 
 /// For how long a process leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// For as long as it runs: a daemon, or a program that embeds this library.
     Daemon,
     /// Until what it was asked for is done.
+    #[default]
     Command,
 }
 
@@ -76,16 +77,7 @@ impl LeaderInfo {
 
     /// A leader that has not yet written who it is.
     pub(super) fn unknown() -> Self {
-        Self {
-            pid: 0,
-            started: 0,
-            program: "another process".to_owned(),
-            role: Role::Command,
-            version: String::new(),
-            state_dir: PathBuf::new(),
-            since: 0,
-            settings: Settings::default(),
-        }
+        Self { program: "another process".to_owned(), ..Self::default() }
     }
 }
 

@@ -20,19 +20,34 @@ async fn lease(lock: &LeaderLock) -> Lease {
     }
 }
 
+/// A lock that is held, in a directory of its own.
+async fn led() -> (tempfile::TempDir, LeaderLock, Lease) {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock(dir.path(), "companion run");
+    let held = lease(&lock).await;
+    (dir, lock, held)
+}
+
+/// Lets time pass in which the reconcile loop of the leader does not move.
+async fn hang(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
 #[tokio::test]
 async fn leader_is_named_with_its_process() {
     let dir = tempfile::tempdir().unwrap();
     let (one, other) = (lock(dir.path(), "companion run"), lock(dir.path(), "companion install"));
-    assert_eq!(other.leader().await.unwrap(), None);
+    assert_eq!(leader(&other.dir).await.unwrap(), None);
     let held = lease(&one).await;
     let Acquired::Led { by } = other.acquire().await.unwrap() else { panic!("two leaders") };
     assert_eq!(by, format!("companion run (pid {})", std::process::id()));
-    assert_eq!(other.leader().await.unwrap().as_ref(), Some(one.info()));
+    assert_eq!(leader(&other.dir).await.unwrap().as_ref(), Some(&*one.info));
     drop(held);
     // The task that answers is dropped at the runtime's next turn, and the socket with it.
     tokio::task::yield_now().await;
-    assert_eq!(other.leader().await.unwrap(), None);
+    assert_eq!(leader(&other.dir).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -40,7 +55,7 @@ async fn temporary_file_of_a_crashed_leader_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(dir.path(), "companion run");
     drop(lease(&lock).await);
-    let left = lock.dir().join(".leader.json.abcdefgh.tmp");
+    let left = lock.dir.join(".leader.json.abcdefgh.tmp");
     fs::write(&left, b"half").unwrap();
     let _held = lease(&lock).await;
     assert!(!left.exists());
@@ -48,22 +63,16 @@ async fn temporary_file_of_a_crashed_leader_is_removed() {
 
 #[tokio::test]
 async fn leader_answers_a_query_and_wakes_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let lock = lock(dir.path(), "companion run");
-    let _held = lease(&lock).await;
-    assert_eq!(ask(lock.dir()).await, Answer::Alive);
+    let (_dir, lock, _held) = led().await;
+    assert_eq!(ask(&lock.dir).await, Answer::Alive);
     lock.wake().notified().await;
 }
 
 #[tokio::test]
 async fn leader_with_a_hung_loop_is_stuck() {
-    let dir = tempfile::tempdir().unwrap();
-    let lock = lock(dir.path(), "companion run");
-    let _held = lease(&lock).await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(600)).await;
-    tokio::time::resume();
-    assert!(matches!(ask(lock.dir()).await, Answer::Stuck { seconds } if seconds >= 600));
+    let (_dir, lock, _held) = led().await;
+    hang(600).await;
+    assert!(matches!(ask(&lock.dir).await, Answer::Stuck { seconds } if seconds >= 600));
 }
 
 #[tokio::test]
@@ -75,10 +84,8 @@ async fn directory_without_a_leader_has_no_answer() {
 
 #[tokio::test]
 async fn responsive_leader_is_not_killed() {
-    let dir = tempfile::tempdir().unwrap();
-    let lock = lock(dir.path(), "companion run");
-    let _held = lease(&lock).await;
-    let error = take_over(lock.dir()).await.unwrap_err();
+    let (_dir, lock, _held) = led().await;
+    let error = take_over(&lock.dir).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Conflict, "{error}");
 }
 
@@ -90,21 +97,17 @@ async fn process_with_a_reused_leader_pid_is_not_killed() {
     let heartbeat = Arc::new(Heartbeat::new(Duration::ZERO));
     let lock = LeaderLock::new(dir.path().join("companion"), info, heartbeat);
     let _held = lease(&lock).await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(6000)).await;
-    tokio::time::resume();
-    let error = take_over(lock.dir()).await.unwrap_err();
+    hang(6000).await;
+    let error = take_over(&lock.dir).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::NotFound, "{error}");
 }
 
 #[tokio::test]
 async fn lock_directory_of_another_mode_stays_private() {
     use std::os::unix::fs::PermissionsExt as _;
-    let dir = tempfile::tempdir().unwrap();
-    let lock = lock(dir.path(), "companion run");
-    let _held = lease(&lock).await;
+    let (_dir, lock, _held) = led().await;
     let mode = |name: &str| {
-        let path = lock.dir().join(name);
+        let path = lock.dir.join(name);
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
     };
     assert_eq!([mode(""), mode(LOCK_FILE), mode(INFO_FILE)], [0o700, 0o600, 0o600]);
@@ -121,7 +124,7 @@ async fn lease_whose_file_or_directory_was_replaced_is_lost() {
     ] {
         let held = lease(&lock).await;
         assert!(held.is_held());
-        lose(lock.dir());
+        lose(&lock.dir);
         assert!(!held.is_held());
     }
 }

@@ -92,33 +92,15 @@ impl TryFrom<String> for DeviceEntry {
 /// A text with `{{FACT}}` in it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Template {
-    /// Texts, each with the name of the fact after it.
-    parts: Vec<(String, String)>,
-    end: String,
-}
+pub(super) struct Template(String);
 
 impl TryFrom<String> for Template {
     type Error = InvalidValue;
 
     fn try_from(text: String) -> Result<Self, InvalidValue> {
-        let rule = "must have the names of facts in `{{` and `}}`, in capitals";
-        let refused = || InvalidValue::new("template", &text, rule);
-        let mut parts = Vec::new();
-        let mut rest = text.as_str();
-        while let Some((before, after)) = rest.split_once("{{") {
-            let (name, after) = after.split_once("}}").ok_or_else(refused)?;
-            let name = name.trim();
-            if before.contains("}}") || !crate::node::is_fact_name(name) {
-                return Err(refused());
-            }
-            parts.push((before.to_owned(), name.to_owned()));
-            rest = after;
-        }
-        if rest.contains("}}") {
-            return Err(refused());
-        }
-        Ok(Self { parts, end: rest.to_owned() })
+        let template = Self(text);
+        template.filled(|_name| Some(""))?;
+        Ok(template)
     }
 }
 
@@ -128,14 +110,25 @@ impl Template {
         &self,
         fact: impl Fn(&str) -> Option<&'f str>,
     ) -> Result<String, InvalidValue> {
-        let mut text = String::new();
-        for (before, name) in &self.parts {
+        let rule = "must have the names of facts in `{{` and `}}`, in capitals";
+        let refused = || InvalidValue::new("template", &self.0, rule);
+        let (mut text, mut rest) = (String::new(), self.0.as_str());
+        while let Some((before, after)) = rest.split_once("{{") {
+            let (name, after) = after.split_once("}}").ok_or_else(refused)?;
+            let name = name.trim();
+            if before.contains("}}") || !crate::node::is_fact_name(name) {
+                return Err(refused());
+            }
             let rule = "is a fact that `facts` of the node does not have";
             let value = fact(name).ok_or_else(|| InvalidValue::new("derived_env", name, rule))?;
             text.push_str(before);
             text.push_str(value);
+            rest = after;
         }
-        text.push_str(&self.end);
+        if rest.contains("}}") {
+            return Err(refused());
+        }
+        text.push_str(rest);
         Ok(text)
     }
 }
@@ -154,7 +147,6 @@ pub(super) enum Volume {
 struct VolumeEntry {
     #[serde(rename = "type")]
     kind: VolumeKind,
-    #[serde(default)]
     source: Option<String>,
     target: AbsolutePath,
     #[serde(default)]
@@ -244,15 +236,10 @@ struct HealthKeys {
     #[serde(rename = "type")]
     kind: HealthKind,
     endpoint: String,
-    #[serde(default)]
     path: Option<String>,
-    #[serde(default)]
     interval: Option<Seconds>,
-    #[serde(default)]
     timeout: Option<Seconds>,
-    #[serde(default)]
     retries: Option<NonZeroU32>,
-    #[serde(default)]
     start_period: Option<Seconds>,
 }
 
@@ -277,19 +264,19 @@ impl TryFrom<HealthKeys> for HealthEntry {
             HealthKind::Tcp => Probe::Tcp(keys.endpoint.parse()?),
             HealthKind::Cmd => Probe::Command(keys.endpoint),
         };
-        let mut check = HealthCheck::new(probe);
-        let positive = |field, Seconds(count)| {
+        let positive = |field, given: Option<Seconds>, usual| {
             let rule = "must be more than zero";
-            NonZeroU32::new(count).ok_or_else(|| InvalidValue::new(field, "0", rule))
+            let refused = || InvalidValue::new(field, "0", rule);
+            given.map_or(Ok(usual), |Seconds(count)| NonZeroU32::new(count).ok_or_else(refused))
         };
-        if let Some(interval) = keys.interval {
-            check.interval = positive("interval", interval)?;
-        }
-        if let Some(timeout) = keys.timeout {
-            check.timeout = positive("timeout", timeout)?;
-        }
-        check.retries = keys.retries.unwrap_or(check.retries);
-        check.start_period = keys.start_period.map_or(0, |Seconds(count)| count);
+        let usual = HealthCheck::new(probe);
+        let check = HealthCheck {
+            interval: positive("interval", keys.interval, usual.interval)?,
+            timeout: positive("timeout", keys.timeout, usual.timeout)?,
+            retries: keys.retries.unwrap_or(usual.retries),
+            start_period: keys.start_period.map_or(0, |Seconds(count)| count),
+            ..usual
+        };
         check.validate()?;
         Ok(Self(check))
     }

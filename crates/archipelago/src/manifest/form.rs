@@ -12,27 +12,23 @@ use serde::de::IgnoredAny;
 use super::fields::{Assignment, Cores, DeviceEntry, HealthEntry, NetworkEntry, Template, Volume};
 use crate::app::AppId;
 
-/// Parses YAML. The error is line, column and message, without the text of the file.
-pub(super) fn from_yaml(text: &str) -> Result<File, (usize, usize, String)> {
+/// Parses YAML. The error is place and message in one line, without the text of the file.
+pub(super) fn from_yaml(text: &str, file: &str) -> Result<File, String> {
     let options = serde_saphyr::options! {
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error.location();
-        let number = |place: Option<u64>| place.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
-        let (line, column) = (place.map(|place| place.line()), place.map(|place| place.column()));
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
         let what = error.without_snippet().to_string();
         let what = what.lines().next().unwrap_or_default();
         let what = what.rsplit_once(" at line ").map_or(what, |(what, _)| what);
-        let what = what.chars().take(400).flat_map(escaped).collect();
-        (number(line), number(column), what)
+        let escaped = |c: char| match c.is_control() {
+            true => c.escape_debug().to_string(),
+            false => c.to_string(),
+        };
+        let what: String = what.chars().take(400).map(escaped).collect();
+        format!("{file}:{line}:{column}: {what}")
     })
-}
-
-/// Shows control characters as escapes.
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    let (plain, control) = if c.is_control() { (None, Some(c)) } else { (Some(c), None) };
-    plain.into_iter().chain(control.into_iter().flat_map(char::escape_debug))
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -41,19 +37,17 @@ pub(super) struct File {
     pub(super) app: App,
 }
 
-/// The app. Values of `Ignored` keys are not read.
+/// The app. Values of `IgnoredAny` keys are not read.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct App {
     pub(super) id: AppId,
     /// The name and version for people.
-    #[serde(default, rename = "name")]
-    _name: Option<Ignored>,
-    #[serde(default, rename = "version")]
-    _version: Option<Ignored>,
-    #[serde(default)]
+    #[serde(rename = "name")]
+    _name: Option<IgnoredAny>,
+    #[serde(rename = "version")]
+    _version: Option<IgnoredAny>,
     pub(super) description: Option<String>,
-    #[serde(default)]
     pub(super) container_name: Option<CompanionName>,
     pub(super) container: Container,
     #[serde(default)]
@@ -68,56 +62,34 @@ pub(super) struct App {
     pub(super) environment: Vec<Assignment>,
     #[serde(default)]
     pub(super) devices: Vec<DeviceEntry>,
-    #[serde(default)]
     pub(super) health_check: Option<HealthEntry>,
-    #[serde(default)]
     pub(super) stop_grace_secs: Option<u32>,
-    #[serde(default)]
     pub(super) restart_policy: Option<RestartPolicy>,
-    #[serde(default)]
-    dependencies: Option<Ignored>,
-    #[serde(default)]
-    files: Option<Ignored>,
-    #[serde(default)]
-    interfaces: Option<Ignored>,
-    #[serde(default)]
-    metadata: Option<Ignored>,
+    dependencies: Option<IgnoredAny>,
+    files: Option<IgnoredAny>,
+    interfaces: Option<IgnoredAny>,
+    metadata: Option<IgnoredAny>,
 }
 
 /// The image and what runs in it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Container {
-    #[serde(default)]
     pub(super) image: Option<ImageRef>,
-    #[serde(default)]
     pub(super) build: Option<Build>,
-    #[serde(default)]
-    image_signature: Option<Ignored>,
-    #[serde(default)]
+    image_signature: Option<IgnoredAny>,
     pull_policy: Option<PullPolicy>,
-    #[serde(default)]
     pub(super) network: Option<NetworkEntry>,
-    #[serde(default)]
     pub(super) entrypoint: Vec<String>,
-    #[serde(default)]
     pub(super) custom_args: Vec<String>,
-    #[serde(default)]
     pub(super) working_dir: Option<AbsolutePath>,
-    #[serde(default)]
     pub(super) user: Option<ContainerUser>,
-    #[serde(default)]
     pub(super) extra_hosts: Vec<ExtraHost>,
-    #[serde(default)]
     pub(super) derived_env: Vec<Derived>,
-    #[serde(default)]
     pub(super) secret_env: Vec<SecretVariable>,
-    #[serde(default)]
-    generated_secrets: Option<Ignored>,
-    #[serde(default)]
-    generated_certs: Option<Ignored>,
-    #[serde(default)]
-    data_uid: Option<Ignored>,
+    generated_secrets: Option<IgnoredAny>,
+    generated_certs: Option<IgnoredAny>,
+    data_uid: Option<IgnoredAny>,
 }
 
 /// An image that is built on the node.
@@ -126,9 +98,7 @@ pub(super) struct Container {
 pub(super) struct Build {
     /// A directory with a Dockerfile; a relative one is relative to the manifest.
     pub(super) context: String,
-    #[serde(default)]
     pub(super) dockerfile: Option<Dockerfile>,
-    #[serde(default)]
     pub(super) tag: Option<ImageRef>,
 }
 
@@ -169,40 +139,18 @@ pub(super) struct SecretVariable {
 pub(super) struct Resources {
     pub(super) cpu_limit: Option<Cores>,
     pub(super) memory_limit: Option<Memory>,
-    disk_limit: Option<Ignored>,
+    disk_limit: Option<IgnoredAny>,
 }
 
 /// What a container may do: as little as possible unless the manifest says otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Security {
     pub(super) capabilities: Vec<Capability>,
-    pub(super) readonly_root: bool,
-    pub(super) no_new_privileges: bool,
+    pub(super) readonly_root: Option<bool>,
+    pub(super) no_new_privileges: Option<bool>,
     pub(super) network_policy: Option<NetworkEntry>,
-    apparmor_profile: Option<Ignored>,
-}
-
-impl Default for Security {
-    fn default() -> Self {
-        Self {
-            capabilities: Vec::new(),
-            readonly_root: true,
-            no_new_privileges: true,
-            network_policy: None,
-            apparmor_profile: None,
-        }
-    }
-}
-
-/// A value that is not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ignored;
-
-impl<'de> Deserialize<'de> for Ignored {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_ignored| Self)
-    }
+    apparmor_profile: Option<IgnoredAny>,
 }
 
 impl App {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
 use companion_core::model::container::{
-    AbsolutePath, ContainerSpec, EnvName, Network, PortMapping, SecretName,
+    AbsolutePath, ContainerSpec, EnvName, Network, PortMapping,
 };
-use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use companion_core::model::image::{BuildSource, ImageSource};
 
 use super::fields::Volume;
 use super::form::{App, Build};
@@ -15,19 +15,15 @@ use crate::node::Node;
 /// Seconds between an end and the next start, as Archipelago's own companions have it.
 const RESTART_DELAY: u32 = 10;
 
-pub(super) fn name(app: &App) -> Result<CompanionName, InvalidValue> {
-    match &app.container_name {
-        Some(name) => Ok(name.clone()),
-        None => CompanionName::new(app.id.as_str()),
-    }
-}
-
 pub(super) fn spec(
     app: &App,
     directory: Option<&AbsolutePath>,
     node: &Node,
 ) -> Result<CompanionSpec, InvalidValue> {
-    let name = name(app)?;
+    let name = match &app.container_name {
+        Some(name) => name.clone(),
+        None => CompanionName::new(app.id.as_str())?,
+    };
     let described = app.description.clone();
     let description = described.unwrap_or_else(|| format!("Archipelago backend: {name}"));
     crate::catalog::one_line("description", &description)?;
@@ -55,6 +51,8 @@ fn container(app: &App, node: &Node) -> Result<ContainerSpec, InvalidValue> {
             Volume::Tmpfs(directory) => tmpfs.push(directory.clone()),
         }
     }
+    let secrets = app.container.secret_env.iter();
+    let secrets = secrets.map(|secret| Ok((&secret.key, secret.secret_file.clone())));
     Ok(ContainerSpec {
         ports: ports(app, &network)?,
         network,
@@ -63,14 +61,14 @@ fn container(app: &App, node: &Node) -> Result<ContainerSpec, InvalidValue> {
         volumes,
         tmpfs,
         environment: environment(app, node)?,
-        secret_environment: secrets(app)?,
+        secret_environment: each_once("secret_env", secrets)?,
         user: app.container.user,
         memory: app.resources.memory_limit,
         cpu_quota: app.resources.cpu_limit.map(|cores| cores.0),
         drop_all_capabilities: true,
         capabilities: app.security.capabilities.iter().cloned().collect(),
-        no_new_privileges: app.security.no_new_privileges,
-        read_only_root: app.security.readonly_root,
+        no_new_privileges: app.security.no_new_privileges.unwrap_or(true),
+        read_only_root: app.security.readonly_root.unwrap_or(true),
         devices: app.devices.iter().map(|entry| entry.0.clone()).collect(),
         extra_hosts: app.container.extra_hosts.clone(),
         entrypoint: app.container.entrypoint.clone(),
@@ -98,29 +96,27 @@ fn ports(app: &App, network: &Network) -> Result<Vec<PortMapping>, InvalidValue>
 }
 
 fn environment(app: &App, node: &Node) -> Result<BTreeMap<EnvName, String>, InvalidValue> {
-    let mut environment = BTreeMap::new();
     let given = app.environment.iter().map(|entry| Ok((&entry.name, entry.value.clone())));
     let derived = app.container.derived_env.iter().map(|derived| {
         let value = derived.template.filled(|name| node.facts.get(name).map(String::as_str))?;
         Ok((&derived.key, value))
     });
-    for entry in given.chain(derived) {
-        let (name, value) = entry?;
-        if environment.insert(name.clone(), value).is_some() {
-            return Err(InvalidValue::new("environment", name.as_str(), "is given twice"));
-        }
-    }
-    Ok(environment)
+    each_once("environment", given.chain(derived))
 }
 
-fn secrets(app: &App) -> Result<BTreeMap<EnvName, SecretName>, InvalidValue> {
-    let mut secrets = BTreeMap::new();
-    for secret in &app.container.secret_env {
-        if secrets.insert(secret.key.clone(), secret.secret_file.clone()).is_some() {
-            return Err(InvalidValue::new("secret_env", secret.key.as_str(), "is given twice"));
+/// Refuses a variable that is given twice.
+fn each_once<'n, T>(
+    field: &'static str,
+    variables: impl Iterator<Item = Result<(&'n EnvName, T), InvalidValue>>,
+) -> Result<BTreeMap<EnvName, T>, InvalidValue> {
+    let mut all = BTreeMap::new();
+    for variable in variables {
+        let (name, value) = variable?;
+        if all.insert(name.clone(), value).is_some() {
+            return Err(InvalidValue::new(field, name.as_str(), "is given twice"));
         }
     }
-    Ok(secrets)
+    Ok(all)
 }
 
 fn image(
@@ -128,10 +124,7 @@ fn image(
     directory: Option<&AbsolutePath>,
     node: &Node,
 ) -> Result<ImageSource, InvalidValue> {
-    let pull = app.container.image.clone().map(|reference| {
-        let verify_tls = !node.is_insecure_registry(reference.registry());
-        PullSource { reference, verify_tls }
-    });
+    let pull = app.container.image.clone().map(|reference| node.pull(reference));
     let build = app.container.build.as_ref();
     let build = build.map(|build| self::build(app, build, directory, node)).transpose()?;
     if pull.is_none() && build.is_none() {
@@ -147,19 +140,14 @@ fn build(
     directory: Option<&AbsolutePath>,
     node: &Node,
 ) -> Result<BuildSource, InvalidValue> {
-    let reference = match &build.tag {
-        Some(tag) if tag.registry() == "localhost" => tag.clone(),
-        Some(tag) => {
-            let rule = "must be below `localhost/`: it names an image that is built here";
-            return Err(InvalidValue::new("tag", tag.as_str(), rule));
-        }
-        None => ImageRef::new(format!("localhost/{}:latest", app.id.as_str()))?,
-    };
-    Ok(BuildSource {
-        reference,
-        contexts: vec![context(&build.context, directory)?],
-        arguments: node.build_arguments.clone(),
-    })
+    let context = context(&build.context, directory)?;
+    let mut source = node.build(app.id.as_str(), vec![context])?;
+    if let Some(tag) = &build.tag {
+        let rule = "must be below `localhost/`: it names an image that is built here";
+        InvalidValue::unless(tag.registry() == "localhost", "tag", tag, rule)?;
+        source.reference = tag.clone();
+    }
+    Ok(source)
 }
 
 fn context(text: &str, directory: Option<&AbsolutePath>) -> Result<AbsolutePath, InvalidValue> {

@@ -2,7 +2,7 @@ use companion_core::model::companion::CompanionName;
 
 use super::*;
 use crate::Catalog;
-use crate::node::{Electrs, Fedimint, Lnd, PagePorts};
+use crate::node::Lnd;
 
 /// The pages that their images configure for a default node.
 const STATUS: [Page; 3] = [Page::Lnd, Page::Electrs, Page::Fedimint];
@@ -36,12 +36,7 @@ fn image_has_the_configuration_of_a_default_node() {
 
 #[test]
 fn names_of_the_node_replace_those_of_the_machine() {
-    let named = Node {
-        host_names: ["node.home.arpa", "node.tail1234.ts.net"]
-            .map(|n| HostName::new(n).unwrap())
-            .into(),
-        ..Node::default()
-    };
+    let named = node("host_names = [\"node.home.arpa\", \"node.tail1234.ts.net\"]");
     for page in STATUS {
         assert!(page.is_rendered_on(&named));
         let own = text(page, &named, machine(), false);
@@ -56,8 +51,7 @@ fn names_of_the_node_replace_those_of_the_machine() {
 
 #[test]
 fn frame_ancestors_replace_both_refusals_to_be_framed() {
-    let ancestors = ["http://node.local:5678", "https://node.example"].map(str::to_owned).to_vec();
-    let framed = Node { frame_ancestors: ancestors, ..Node::default() };
+    let framed = node("frame_ancestors = [\"http://node.local:5678\", \"https://node.example\"]");
     for page in STATUS {
         assert!(page.is_rendered_on(&framed));
         let text = text(page, &framed, None, false);
@@ -70,13 +64,8 @@ fn frame_ancestors_replace_both_refusals_to_be_framed() {
 /// Each page knows the ports of all, because they link to each other.
 #[test]
 fn ports_of_the_node_reach_every_page() {
-    let page_ports = PagePorts {
-        bitcoin: 8334.try_into().unwrap(),
-        electrs: 50002.try_into().unwrap(),
-        lnd: 8080.try_into().unwrap(),
-        fedimint: 8175.try_into().unwrap(),
-    };
-    let node = Node { page_ports, ..Node::default() };
+    let node =
+        node("page_ports = { bitcoin = 8334, electrs = 50002, lnd = 8080, fedimint = 8175 }");
     let ports = "{\"bitcoin\":8334,\"electrs\":50002,\"lnd\":8080,\"fedimint\":8175}";
     for (page, listen) in [(Page::Lnd, 80), (Page::Electrs, 50002), (Page::Fedimint, 8175)] {
         assert!(page.is_rendered_on(&node));
@@ -95,59 +84,70 @@ fn ports_of_the_node_reach_every_page() {
     assert_eq!(lnd.container.ports[0].host.get(), 8080);
 }
 
+fn node(settings: &str) -> Node {
+    toml::from_str(settings).unwrap()
+}
+
 #[test]
 fn moved_backend_concerns_its_own_page_alone() {
-    let electrs = Electrs {
-        metrics_address: "127.0.0.1:24224".parse().unwrap(),
-        electrum_address: "[::1]:60401".parse().unwrap(),
-        onion_address: Some(format!("{}.onion:50001", "a2".repeat(28))),
-    };
-    let node = Node { electrs, ..Node::default() };
-    assert!(!Page::Lnd.is_rendered_on(&node));
-    assert!(Page::Electrs.is_rendered_on(&node));
-    let text = text(Page::Electrs, &node, None, true);
-    assert!(text.contains("proxy_pass \"http://127.0.0.1:24224/metrics\";"), "{text}");
-    assert!(text.contains("fastcgi_pass \"[::1]:60401\";"), "{text}");
-    assert!(text.contains("{\\\"port\\\":60401,\\\"onion\\\":\\\"a2a2"), "{text}");
-}
-
-#[test]
-fn waiting_page_goes_over_to_the_port_of_the_guardian() {
-    let guardian_address = "[::1]:28177".parse().unwrap();
-    let mut node = Node { fedimint: Fedimint { guardian_address }, ..Node::default() };
-    node.bitcoin.address = "10.0.0.2:18332".parse().unwrap();
-    let text = text(Page::Fedimint, &node, None, true);
-    assert!(text.contains("proxy_pass \"http://[::1]:28177/\";"), "{text}");
-    assert!(text.contains("proxy_pass \"http://10.0.0.2:18332/\";"), "{text}");
-    assert!(text.contains("return 302 http://$host:28177/;"), "{text}");
-}
-
-#[test]
-fn lnd_at_an_address_of_its_own_is_asked_from_the_host_network() {
-    let at = |address: &str| {
-        let lnd = Lnd { address: address.parse().unwrap(), ..Lnd::default() };
-        Node { lnd, ..Node::default() }
-    };
-    let page = Page::Lnd;
-    let (near, far) = (at("169.254.1.2:8180"), at("[fd00::9]:8080"));
-    assert!(page.is_rendered_on(&near) && !page.is_on_host_network(&near));
-    assert!(page.is_rendered_on(&far) && page.is_on_host_network(&far));
-    let near = text(page, &near, None, true);
-    assert!(near.contains("listen 80 ") && !near.contains("listen [::]"), "{near}");
-    assert!(near.contains("proxy_pass \"https://169.254.1.2:8180/v1/state\";"), "{near}");
-    assert!(near.contains("proxy_pass http://169.254.1.2:$1/icon.svg;"), "{near}");
-    let far = text(page, &far, None, true);
-    assert!(far.contains("listen 18083 ") && far.contains("listen [::]:18083 "), "{far}");
-    assert!(far.contains("proxy_pass \"https://[fd00::9]:8080/v1/state\";"), "{far}");
-    assert!(far.contains("proxy_pass http://127.0.0.1:$1/icon.svg;"), "{far}");
+    let onion = "a2".repeat(28);
+    let moved = node(&format!(
+        "electrs = {{ metrics_address = \"127.0.0.1:24224\", electrum_address = \"[::1]:60401\", \
+         onion_address = \"{onion}.onion:50001\" }}"
+    ));
+    assert!(!Page::Lnd.is_rendered_on(&moved) && Page::Electrs.is_rendered_on(&moved));
+    let fedimint =
+        "fedimint.guardian_address = \"[::1]:28177\"\nbitcoin.address = \"10.0.0.2:18332\"";
+    for (page, node, parts) in [
+        (
+            Page::Electrs,
+            moved,
+            [
+                "proxy_pass \"http://127.0.0.1:24224/metrics\";",
+                "fastcgi_pass \"[::1]:60401\";",
+                "{\\\"port\\\":60401,\\\"onion\\\":\\\"a2a2",
+            ],
+        ),
+        (
+            Page::Fedimint,
+            node(fedimint),
+            [
+                "proxy_pass \"http://[::1]:28177/\";",
+                "proxy_pass \"http://10.0.0.2:18332/\";",
+                "return 302 http://$host:28177/;",
+            ],
+        ),
+        (
+            Page::Lnd,
+            node("lnd.address = \"169.254.1.2:8180\""),
+            [
+                "listen 80 ",
+                "proxy_pass \"https://169.254.1.2:8180/v1/state\";",
+                "proxy_pass http://169.254.1.2:$1/icon.svg;",
+            ],
+        ),
+        // At an address of its own, lnd is asked from the network of the host.
+        (
+            Page::Lnd,
+            node("lnd.address = \"[fd00::9]:8080\""),
+            [
+                "listen [::]:18083 ",
+                "proxy_pass \"https://[fd00::9]:8080/v1/state\";",
+                "proxy_pass http://127.0.0.1:$1/icon.svg;",
+            ],
+        ),
+    ] {
+        assert!(page.is_rendered_on(&node));
+        let text = text(page, &node, None, true);
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        assert_eq!(text.contains("listen [::]"), page.is_on_host_network(&node), "{text}");
+    }
 }
 
 /// nginx refuses a map with the same key twice, and the templates have `localhost`.
 #[test]
 fn each_host_name_is_rendered_once() {
-    let names =
-        ["node.home.arpa", "localhost", "node.home.arpa"].map(|n| HostName::new(n).unwrap());
-    let node = Node { host_names: names.into(), ..Node::default() };
+    let node = node("host_names = [\"node.home.arpa\", \"localhost\", \"node.home.arpa\"]");
     for page in STATUS {
         let text = text(page, &node, None, false);
         let keys = |name: &str| text.matches(&format!("\"host:{name}\"")).count();
@@ -198,9 +198,7 @@ fn with_a_macaroon_only_names_of_the_node_open_the_page() {
 fn missing_macaroon_is_rendered_as_a_page_without_one() {
     let dir = tempfile::tempdir().unwrap();
     let node = with_macaroon(&dir.path().join("readonly.macaroon"));
-    let on_host = Lnd { address: "127.0.0.1:8080".parse().unwrap(), ..Lnd::default() };
-    let on_host = Node { lnd: on_host, ..Node::default() };
-    let without = text(Page::Lnd, &on_host, None, false);
+    let without = text(Page::Lnd, &self::node("lnd.address = \"127.0.0.1:8080\""), None, false);
     assert_eq!(text(Page::Lnd, &node, None, false), without);
 }
 

@@ -1,18 +1,16 @@
 //! `Publisher`: writes what a leader reports, as it happens, and nothing when nothing changed.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::model::observed::Work;
 use companion_core::plan::{Reason, Step};
 use companion_core::reconciler::{Event, EventSink, Outcome, Reconcile, ReconcileError};
-use companion_core::status::CompanionStatus;
+use companion_core::status::{CompanionStatus, Health};
 use durable_dir::{Dir, DirResult, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
@@ -21,13 +19,14 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::report::Reported;
+use super::report::dated;
 use super::{
     EVENTS_FILE, EVENTS_LIMIT, EventKind, EventRecord, InputsReport, STATUS_FILE, StatusReport,
     VERSION, edited_in, wall_clock,
 };
 use crate::desired_store::RecordStore;
-use crate::leader::LeaderInfo;
+use crate::leader::{Heartbeat, LeaderInfo};
+use crate::metrics::Metrics;
 
 /// The most events that wait to be written; a file system that hangs keeps the memory bounded.
 const QUEUE_LIMIT: usize = 1000;
@@ -38,29 +37,12 @@ pub type Listener = Arc<dyn Fn(&EventRecord) + Send + Sync>;
 /// Publishes the status and the events of one leader.
 ///
 /// It takes events in at once and writes them in a task of its own, so that a slow disk delays nobody.
-#[derive(Clone)]
-pub struct Publisher {
-    shared: Arc<Shared>,
-}
-
-/// The task of a [`Publisher`] that writes; it ends when this is dropped.
-#[derive(Debug)]
-#[must_use = "nothing is written once it is dropped"]
-pub struct Publishing {
-    _task: AbortOnDropHandle<()>,
-}
-
-impl fmt::Debug for Publisher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Publisher")
-    }
-}
-
-struct Shared {
-    dir: PathBuf,
-    leader: LeaderInfo,
-    store: RecordStore,
+pub(crate) struct Publisher {
     listener: Option<Listener>,
+    metrics: Metrics,
+    pub(crate) heartbeat: Arc<Heartbeat>,
+    pub(crate) leader: LeaderInfo,
+    store: Arc<RecordStore>,
     queue: Mutex<Queue>,
     changed: Notify,
     /// One write at a time.
@@ -70,9 +52,12 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     events: Vec<EventRecord>,
-    status: Option<StatusReport>,
+    /// The last report.
     last: Option<StatusReport>,
-    reported: Reported,
+    /// Whether the last report waits to be written.
+    is_due: bool,
+    /// When companions that were ready stopped being so.
+    outages: BTreeMap<CompanionName, Instant>,
     /// The steps that have not ended: since when, and the event of their start.
     started: BTreeMap<Task, (Instant, EventRecord)>,
     complained: bool,
@@ -85,60 +70,15 @@ fn task(step: &Step) -> Task {
     step.companion().map(|name| (name.clone(), step.work))
 }
 
-impl Publisher {
-    /// A publisher in the state directory of `store`, as `leader`.
-    pub fn new(store: RecordStore, leader: LeaderInfo, listener: Option<Listener>) -> Self {
-        let shared = Shared {
-            dir: store.dir().to_owned(),
-            leader,
-            store,
-            listener,
-            queue: Mutex::default(),
-            changed: Notify::new(),
-            writing: tokio::sync::Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
-    }
-
-    /// Writes what is reported from now on, until the returned value is dropped.
-    pub fn start(&self) -> Publishing {
-        let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(async move {
-            loop {
-                shared.changed.notified().await;
-                shared.flush().await;
-            }
-        });
-        Publishing { _task: AbortOnDropHandle::new(task) }
-    }
-
-    /// Waits until all that was reported is written.
-    pub async fn flush(&self) {
-        self.shared.flush().await;
-    }
-
-    /// Shows an event of another leader to the listener.
-    pub(crate) fn show(&self, event: &EventRecord) {
-        if let Some(listener) = &self.shared.listener {
-            listener(event);
-        }
-    }
-
-    /// Reports that the leader started or ended, or that its inputs changed.
-    pub fn leader_event(&self, action: &str, message: Option<String>) {
-        let event = EventRecord { message, ..record(EventKind::Leader, None, action) };
-        self.shared.emit(event);
-    }
-}
-
 impl EventSink for Publisher {
     fn on_event(&self, event: &Event<'_>) {
+        self.heartbeat.beat();
         match event {
-            Event::StepBegun(step) => self.shared.step_started(step),
-            Event::StepEnded(step, outcome) => self.shared.step_ended(step, outcome),
-            Event::WorkEnded(name, work, error) => self.shared.work_ended(name, *work, *error),
-            Event::Reconciled(Ok(reconcile), _) => self.shared.reconciled(reconcile),
-            Event::Reconciled(Err(error), _) => self.shared.not_reconciled(error),
+            Event::StepBegun(step) => self.step_started(step),
+            Event::StepEnded(step, outcome) => self.step_ended(step, outcome),
+            Event::WorkEnded(name, work, error) => self.work_ended(name, *work, *error),
+            Event::Reconciled(Ok(reconcile), took) => self.reconciled(reconcile, *took),
+            Event::Reconciled(Err(error), took) => self.not_reconciled(error, *took),
         }
     }
 }
@@ -165,15 +105,57 @@ pub(crate) fn reason_word(reason: &Reason) -> Option<String> {
     }
 }
 
-impl Shared {
+impl Publisher {
+    /// A publisher in the state directory of `store`, as `leader`.
+    pub(crate) fn new(
+        store: Arc<RecordStore>,
+        leader: LeaderInfo,
+        heartbeat: Arc<Heartbeat>,
+        listener: Option<Listener>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            listener,
+            metrics,
+            heartbeat,
+            leader,
+            store,
+            queue: Mutex::default(),
+            changed: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Writes what is reported from now on, until the returned task is dropped.
+    pub(crate) fn start(self: &Arc<Self>) -> AbortOnDropHandle<()> {
+        let publisher = Arc::clone(self);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                publisher.changed.notified().await;
+                publisher.flush().await;
+            }
+        }))
+    }
+
+    /// Shows an event of another leader to the listener.
+    pub(crate) fn show(&self, event: &EventRecord) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+    }
+
+    /// Reports that the leader started or ended, or that its inputs changed.
+    pub(crate) fn leader_event(&self, action: &str, message: Option<String>) {
+        self.emit(EventRecord { message, ..record(EventKind::Leader, None, action) });
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn emit(&self, event: EventRecord) {
-        if let Some(listener) = &self.listener {
-            listener(&event);
-        }
+        self.show(&event);
+        self.metrics.event(&event);
         let mut queue = self.queue();
         if queue.events.len() < QUEUE_LIMIT {
             queue.events.push(event);
@@ -183,7 +165,12 @@ impl Shared {
     }
 
     fn step_started(&self, step: &Step) {
-        let event = self.event(EventKind::Started, step);
+        let event = EventRecord {
+            message: Some(step.reason.to_string()),
+            reason: reason_word(&step.reason),
+            intent: self.store.seen().intents.get(&step.generation).cloned(),
+            ..record(EventKind::Started, step.companion(), step.action.verb())
+        };
         self.queue().started.insert(task(step), (Instant::now(), event.clone()));
         self.emit(event);
     }
@@ -204,15 +191,6 @@ impl Shared {
         self.ended(&Some((name.clone(), work)), kind, error);
     }
 
-    fn event(&self, kind: EventKind, step: &Step) -> EventRecord {
-        EventRecord {
-            message: Some(step.reason.to_string()),
-            reason: reason_word(&step.reason),
-            intent: self.store.intent(step.generation),
-            ..record(kind, step.companion(), step.action.verb())
-        }
-    }
-
     /// Reports the end of `task`; nothing if its start is unknown.
     fn ended(&self, task: &Task, kind: EventKind, error: Option<&str>) {
         let Some((since, started)) = self.queue().started.remove(task) else { return };
@@ -221,30 +199,30 @@ impl Shared {
         self.emit(EventRecord { at, kind, message, took, ..started });
     }
 
-    fn reconciled(&self, reconcile: &Reconcile) {
-        let problems = reconcile
-            .observed
-            .listing_error
-            .iter()
-            .map(|error| format!("failed to list the managed units: {error}"));
+    fn reconciled(&self, reconcile: &Reconcile, took: Duration) {
+        let listing = &reconcile.observed.listing_error;
+        let listing = listing.iter().map(|it| format!("failed to list the managed units: {it}"));
         let violations = reconcile.violations.iter().map(|it| format!("the plan violates {it}"));
-        let problems = problems.chain(violations).collect();
-        let companions = self.queue().reported.companions(reconcile);
+        let problems = listing.chain(violations).collect();
+        let companions = {
+            let queue = self.queue();
+            dated(reconcile, queue.last.as_ref().map_or(&[], |last| &last.companions))
+        };
+        self.metrics.reconciled(Some((reconcile, &companions)), took);
         self.publish(reconcile.desired.latest, problems, companions);
     }
 
     /// A leader that cannot read what is desired publishes that, and leaves the companions as it saw them:
-    /// nothing comes of them until that changes.
-    fn not_reconciled(&self, error: &ReconcileError) {
-        match error {
-            ReconcileError::Led { .. } | ReconcileError::Leadership(_) => {}
-            ReconcileError::Desired(_) => {
-                let last = self.queue().last.clone();
-                let mut companions = last.map(|last| last.companions).unwrap_or_default();
-                companions.iter_mut().for_each(|companion| companion.settled = true);
-                self.publish(self.store.seen().latest, vec![error.chain()], companions);
-            }
+    /// nothing comes of them until that changes. The files of another leader are left alone.
+    fn not_reconciled(&self, error: &ReconcileError, took: Duration) {
+        if !matches!(error, ReconcileError::Desired(_)) {
+            return;
         }
+        let last = self.queue().last.clone();
+        let mut companions = last.map(|last| last.companions).unwrap_or_default();
+        companions.iter_mut().for_each(|companion| companion.settled = true);
+        self.metrics.reconciled(None, took);
+        self.publish(self.store.seen().latest, vec![error.chain()], companions);
     }
 
     fn publish(
@@ -254,7 +232,8 @@ impl Shared {
         companions: Vec<CompanionStatus>,
     ) {
         let inputs = self.store.inputs();
-        let current = self.store.seen().inputs.unwrap_or_else(|| inputs.current());
+        let seen = self.store.seen().inputs.clone();
+        let current = seen.unwrap_or_else(|| inputs.current());
         let report = StatusReport {
             version: VERSION,
             leader: Some(self.leader.clone()),
@@ -269,44 +248,44 @@ impl Shared {
         };
         let mut queue = self.queue();
         if queue.last.as_ref() == Some(&report) {
+            // One that could not be written is tried again.
+            if queue.is_due {
+                self.changed.notify_one();
+            }
             return;
         }
         let before = queue.last.replace(report.clone());
-        let changed: Vec<_> =
-            queue.reported.changed(&report.companions).into_iter().map(state).collect();
-        queue.status = Some(report.clone());
+        queue.is_due = true;
+        let changed = changed(&mut queue.outages, before.as_ref(), &report);
         drop(queue);
         changed.into_iter().for_each(|event| self.emit(event));
-        self.inputs_changed(before.as_ref(), &report);
+        if let Some(before) = before {
+            self.inputs_changed(&before.inputs, report.inputs);
+        }
         self.changed.notify_one();
     }
 
-    fn inputs_changed(&self, before: Option<&StatusReport>, now: &StatusReport) {
-        let Some(before) = before.filter(|before| before.inputs != now.inputs) else { return };
-        let event =
-            |action, message| EventRecord { message, ..record(EventKind::Leader, None, action) };
-        if before.inputs.digest != now.inputs.digest {
-            self.emit(event("inputs-changed", None));
+    fn inputs_changed(&self, before: &InputsReport, now: InputsReport) {
+        if before.digest != now.digest {
+            self.leader_event("inputs-changed", None);
         }
-        match &now.inputs.problem {
-            Some(problem) if before.inputs.problem.as_ref() != Some(problem) => {
-                self.emit(event("inputs-refused", Some(problem.message.clone())));
-            }
-            Some(_) | None => {}
+        if let Some(problem) = now.problem.filter(|it| before.problem.as_ref() != Some(it)) {
+            self.leader_event("inputs-refused", Some(problem.message));
         }
     }
 
     /// Writes what waits to be written.
-    async fn flush(&self) {
+    pub(crate) async fn flush(&self) {
         let _one_at_a_time = self.writing.lock().await;
         let (events, status) = {
             let mut queue = self.queue();
-            (std::mem::take(&mut queue.events), queue.status.take())
+            let is_due = std::mem::take(&mut queue.is_due);
+            (std::mem::take(&mut queue.events), queue.last.clone().filter(|_| is_due))
         };
         if events.is_empty() && status.is_none() {
             return;
         }
-        let (dir, inputs) = (self.dir.clone(), Arc::clone(self.store.inputs()));
+        let (dir, inputs) = (self.store.dir().to_owned(), Arc::clone(self.store.inputs()));
         let attempt = "publish the status";
         let written = blocking::run(attempt, move || {
             let events: Vec<_> = events.into_iter().map(|event| with_copy(event, &dir)).collect();
@@ -314,20 +293,41 @@ impl Shared {
             let kept = inputs.persist();
             written.and(kept).map_err(failed_to(attempt))
         });
-        let result = written.await;
+        let error = written.await.err();
         let mut queue = self.queue();
-        match result {
-            Ok(()) => queue.complained = false,
-            Err(error) => {
-                if !queue.complained {
-                    warn!("{}", chain(&error));
-                }
-                queue.complained = true;
-                // It is written with the next change of anything.
-                queue.last = None;
-            }
+        if let Some(error) = error.as_ref().filter(|_| !queue.complained) {
+            warn!("{}", error.chain());
         }
+        queue.complained = error.is_some();
+        queue.is_due |= error.is_some();
     }
+}
+
+/// Returns the events of the companions whose health is another than `before`; of those that are ready again with how
+/// long they were not. A companion that is being installed is not repaired.
+fn changed(
+    outages: &mut BTreeMap<CompanionName, Instant>,
+    before: Option<&StatusReport>,
+    now: &StatusReport,
+) -> Vec<EventRecord> {
+    let before = before.iter().flat_map(|report| &report.companions);
+    let before: BTreeMap<_, _> = before.map(|status| (&status.name, status.health)).collect();
+    outages.retain(|name, _| before.contains_key(name));
+    let is_changed = |status: &&CompanionStatus| before.get(&status.name) != Some(&status.health);
+    let event = |status: &CompanionStatus| {
+        let name = &status.name;
+        let repaired = match status.health {
+            Health::Ready => outages.remove(name).map(|since| milliseconds(since.elapsed())),
+            _ => None,
+        };
+        if before.get(name) == Some(&Health::Ready) {
+            outages.insert(name.clone(), Instant::now());
+        }
+        let message = (!status.why.is_empty()).then(|| status.why.join("; "));
+        let health = status.health.to_string();
+        EventRecord { message, took: repaired, ..record(EventKind::State, Some(name), &health) }
+    };
+    now.companions.iter().filter(is_changed).map(event).collect()
 }
 
 /// Adds the copy of the edited file to the event of its replacement.
@@ -340,13 +340,6 @@ fn with_copy(mut event: EventRecord, dir: &Path) -> EventRecord {
         message.push_str(&format!("; the edited file is saved as {}", copy.display()));
     }
     event
-}
-
-fn state((status, repaired): (&CompanionStatus, Option<Duration>)) -> EventRecord {
-    let message = (!status.why.is_empty()).then(|| status.why.join("; "));
-    let took = repaired.map(milliseconds);
-    let kind = EventKind::State;
-    EventRecord { message, took, ..record(kind, Some(&status.name), &status.health.to_string()) }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -3,22 +3,25 @@ use std::sync::Arc;
 use companion_core::ports::PortErrorKind;
 
 use super::*;
+use crate::RESYNC;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
-use crate::leader::{Role, Settings};
+use crate::leader::Heartbeat;
+use crate::metrics::Metrics;
 
-fn publisher(dir: &Path) -> Publisher {
-    let store = RecordStore::new(dir, Arc::new(Catalog::builtin()));
-    let leader =
-        LeaderInfo::of_this_process("companion run", Role::Daemon, "1", dir, Settings::default());
-    Publisher::new(store, leader, None)
+fn publisher() -> (tempfile::TempDir, PathBuf, Publisher) {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("state");
+    let store = Arc::new(RecordStore::new(&dir, Arc::new(Catalog::builtin())));
+    let heartbeat = Arc::new(Heartbeat::new(RESYNC));
+    let publisher =
+        Publisher::new(store, LeaderInfo::default(), heartbeat, None, Metrics::default());
+    (place, dir, publisher)
 }
 
 #[tokio::test]
 async fn event_is_read_by_another_process_once() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = place.path().join("state");
-    let publisher = publisher(&dir);
+    let (_place, dir, publisher) = publisher();
     publisher.leader_event("started", None);
     publisher.flush().await;
     let mut cursor = EventCursor::at_end(&dir).await.unwrap();
@@ -34,9 +37,7 @@ async fn event_is_read_by_another_process_once() {
 
 #[tokio::test]
 async fn truncated_event_line_is_skipped() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = place.path().join("state");
-    let publisher = publisher(&dir);
+    let (_place, dir, publisher) = publisher();
     publisher.leader_event("started", None);
     publisher.flush().await;
     let file = dir.join(EVENTS_FILE);
@@ -51,9 +52,7 @@ async fn truncated_event_line_is_skipped() {
 
 #[tokio::test]
 async fn events_are_bounded_and_the_newest_are_kept() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = place.path().join("state");
-    let publisher = publisher(&dir);
+    let (_place, dir, publisher) = publisher();
     let long = "x".repeat(10_000);
     for number in 0..200 {
         publisher.leader_event(&format!("event-{number}"), Some(long.clone()));

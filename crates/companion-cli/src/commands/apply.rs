@@ -75,8 +75,13 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
             return Ok(Verdict::Done);
         }
         let companions = opening.open(output).await?;
-        let wanted: Vec<_> = file.apps.iter().cloned().collect();
-        let intent = companions.record_apps(&wanted, &removed);
+        let missing: Vec<_> = file.apps.difference(&installed).cloned().collect();
+        let intent = async {
+            let (generation, mut concerned) = companions.record_apps(&missing, &removed).await?;
+            let named = file.apps.iter().flat_map(|app| catalog.companions_for(app));
+            concerned.present.extend(named);
+            Ok((generation, concerned))
+        };
         Ok(carry_out(&companions, intent, config, output).await?.0)
     })
 }

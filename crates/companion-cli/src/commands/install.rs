@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let named = |text: &String| names::app(&catalog, text, has_companions, has_companions);
         let apps = noted(arguments.apps.iter().map(named), output)?;
         let companions = opening.open(output).await?;
-        Ok(carry_out(&companions, companions.record_install(&apps), config, output).await?.0)
+        Ok(carry_out(&companions, companions.record_apps(&apps, &[]), config, output).await?.0)
     })
 }
 

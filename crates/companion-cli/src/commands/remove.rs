@@ -67,7 +67,7 @@ pub(super) async fn remove(
     config: &Config,
     output: &Output,
 ) -> CommandResult<Verdict> {
-    let intent = companions.record_removal(apps);
+    let intent = companions.record_apps(&[], apps);
     let (verdict, concerned) = carry_out(companions, intent, config, output).await?;
     if images && verdict == Verdict::Done {
         let removed = remove_images(companions, &concerned.removed, config).await?;

@@ -110,8 +110,12 @@ pub(super) fn converged(
     let shown = |name: &CompanionName| {
         companions.iter().any(|status| status.name == *name && !status.health.is_healthy())
     };
-    for (name, error) in unmet.iter().filter(|(name, _)| !shown(name)) {
-        table.row([name.to_string(), output.styled(Style::Bad, "not done"), error.why.clone()]);
+    for error in unmet.iter().filter(|error| !shown(&error.companion)) {
+        table.row([
+            error.companion.to_string(),
+            output.styled(Style::Bad, "not done"),
+            error.why.clone(),
+        ]);
     }
     if companions.is_empty() && removed.is_empty() && unmet.is_empty() {
         output.line("nothing to do: no companions");

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archipelago_companions::leader::Heartbeat;
 use archipelago_companions::metrics::{Metrics, MetricsFile, MetricsSocket};
 use clap::Args;
 use companion_core::error_chain::chain;
@@ -66,9 +65,7 @@ impl Arguments {
         let refuse = |error: PortError| CommandError::input(chain(&error));
         let mut tasks = JoinSet::new();
         if let Some(path) = &self.metrics_file {
-            let path = std::path::absolute(path)
-                .map_err(|error| CommandError::input(format!("invalid metrics file: {error}")))?;
-            let (file, metrics) = (MetricsFile::new(&path).map_err(refuse)?, metrics.clone());
+            let (file, metrics) = (MetricsFile::new(path).map_err(refuse)?, metrics.clone());
             tasks.spawn(async move { file.keep(&metrics).await });
         }
         if let Some(path) = &self.metrics_socket {
@@ -89,11 +86,8 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let _exported_until_the_end = arguments.export(&metrics).await?;
         let opening = Opening::new(config, "companion run").daemon(resync, metrics);
         let companions = opening.open(output).await?;
-        let wake = companions.wake().unwrap_or_default();
-        let heartbeat = companions.heartbeat();
-        let heartbeat = heartbeat.unwrap_or_else(|| Arc::new(Heartbeat::new(resync)));
-        listen(&shutdown, &wake)?;
-        let watchdog = Watchdog::start(heartbeat);
+        listen(&shutdown, &companions.wake())?;
+        let watchdog = Watchdog::start(companions.heartbeat());
         info!("companion {} started", env!("CARGO_PKG_VERSION"));
         let mut known = Known::default();
         let led = companions.run(resync, shutdown, |reconcile| {

@@ -98,7 +98,7 @@ fn recording(bench: &Bench) -> Companions {
 async fn daemon_pings_the_watchdog_and_reconciles_a_new_intent_immediately() {
     let daemon = Daemon::start(&[("WATCHDOG_USEC", "300000")]);
     daemon.is_told("WATCHDOG=1");
-    recording(&daemon.bench).record_install(&["lnd".parse().unwrap()]).await.unwrap();
+    recording(&daemon.bench).record_apps(&["lnd".parse().unwrap()], &[]).await.unwrap();
     // The changed desired state triggers a reconcile before the resync.
     let status = daemon.is_told("STATUS=0 of 1 companion(s) ready");
     assert!(status.contains("archy-lnd-ui is progressing"), "{status}");

@@ -2,14 +2,18 @@ use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::Network;
 
-use crate::catalog::{Catalog, CatalogFile, Place};
+use crate::catalog::{Catalog, CatalogFile};
+use crate::leader::Settings;
+
+fn catalog(text: &str) -> Catalog {
+    Catalog::from_texts(&[("test.toml".into(), text.to_owned())], &Settings::default()).unwrap()
+}
 
 /// The names and addresses of a node reach each page through a mounted file; without any, the image has them.
 #[test]
 fn pages_without_credentials_are_rendered_for_a_node_with_settings_only() {
     let rendered = |settings: &str| {
-        let text = ("test.toml".to_owned(), format!("[node]\n{settings}\n"));
-        let catalog = Catalog::from_texts(&[text], |_| {}).unwrap();
+        let catalog = catalog(&format!("[node]\n{settings}\n"));
         ["archy-lnd-ui", "archy-electrs-ui"].map(|name| {
             let spec = catalog.companion(&CompanionName::new(name).unwrap()).unwrap();
             assert_eq!(spec.hook.is_some(), !spec.container.mounts.is_empty());
@@ -44,8 +48,7 @@ fn waiting_page_is_rendered_for_settings_of_what_it_waits_for() {
         ("fedimint.guardian_address = \"127.0.0.1:28177\"", true),
         ("host_names = [\"node.home.arpa\"]", true),
     ] {
-        let text = ("test.toml".to_owned(), format!("[node]\n{settings}\n"));
-        let catalog = Catalog::from_texts(&[text], |_| {}).unwrap();
+        let catalog = catalog(&format!("[node]\n{settings}\n"));
         let spec = catalog.companion(&CompanionName::new("archy-fedimint-ui").unwrap()).unwrap();
         assert_eq!(spec.hook.is_some(), is_rendered, "{settings}");
     }
@@ -67,7 +70,12 @@ fn hostile_page_settings_are_refused_with_their_line() {
         ] {
             let error =
                 CatalogFile::parse(&format!("[node]\n{settings}\n"), "test.toml").unwrap_err();
-            assert_eq!(error.place().map(Place::line), Some(2), "{settings}: {}", chain(&error));
+            assert_eq!(
+                error.place().map(|place| place.line),
+                Some(2),
+                "{settings}: {}",
+                chain(&error)
+            );
         }
     }
 }
@@ -76,8 +84,7 @@ fn hostile_page_settings_are_refused_with_their_line() {
 fn the_port_of_a_page_is_published_or_that_of_a_built_in_one() {
     let text = "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n\
                 [[companion.container.ports]]\nhost = 18090\ncontainer = 80\n";
-    let texts = [("test.toml".to_owned(), text.to_owned())];
-    let catalog = Catalog::from_texts(&texts, |_| {}).unwrap();
+    let catalog = catalog(text);
     let port = |name: &str| catalog.page_port(&CompanionName::new(name).unwrap());
     let builtin = ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui", "archy-fedimint-ui"];
     assert_eq!(builtin.map(port), [Some(18081), Some(18082), Some(18083), Some(18084)]);
