@@ -123,7 +123,7 @@ impl From<HostError> for CommandError {
     fn from(error: HostError) -> Self {
         let verdict = match &error {
             HostError::ServiceManager { source, .. } => verdict_of(source.kind()),
-            _ => Verdict::Missing,
+            HostError::Prerequisite { .. } => Verdict::Missing,
         };
         let is_user_bus = matches!(&error, HostError::ServiceManager { manager, .. }
             if manager.contains("user"));
