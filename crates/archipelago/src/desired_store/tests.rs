@@ -103,8 +103,7 @@ async fn sweep_waits_for_an_intent_and_keeps_the_desired_state() {
     let files = [".desired.json.abcdefgh.tmp", ".host-key.abcdefgh.tmp"];
     let files = files.map(|name| dir.path().join("state").join(name));
     files.iter().for_each(|file| std::fs::write(file, b"half").unwrap());
-    let mut lock = lock_of(&store);
-    assert!(lock.try_lock().unwrap());
+    let lock = try_lock(&store).unwrap();
     assert_eq!(store.sweep().await.unwrap_err().kind(), PortErrorKind::Transient);
     assert!(files.iter().all(|file| file.exists()));
     drop(lock);
