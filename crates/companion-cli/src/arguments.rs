@@ -4,27 +4,24 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::builder::{
+    PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser, ValueHint,
+};
+use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use companion_core::model::container::AbsolutePath;
 
 use crate::backend::{AUTO, CommandBackend};
 use crate::commands;
 
-const AFTER_LONG_HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   companion doctor                               check this host
   companion setup                                install, enable and start the daemon
   companion install lnd                          start the companions of the app lnd
   companion status                               show all companions
-  companion help status                          the help of one command
+  companion help status                          the help of one command";
 
-Exit status:
-  0  done, and everything is as requested
-  1  something failed, or a companion is not ready
-  2  invalid options, arguments or catalog
-  3  a prerequisite is missing; `companion doctor` lists it";
-
-const AFTER_HELP: &str = "\
+const EXIT_STATUS: &str = "\
 Exit status:
   0  done, and everything is as requested
   1  something failed, or a companion is not ready
@@ -42,8 +39,8 @@ const GLOBAL_OPTIONS: &str =
 /// installed, starts their companions, and repairs what differs from the desired state. Start with
 /// `companion doctor` and `companion setup`. Data goes to stdout, progress and log to stderr.
 #[derive(Debug, Parser)]
-#[command(name = "companion", version, after_help = AFTER_HELP, after_long_help = AFTER_LONG_HELP)]
-#[command(max_term_width = 100)]
+#[command(name = "companion", version, max_term_width = 100, after_help = EXIT_STATUS)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalArguments,
@@ -64,12 +61,12 @@ pub(crate) struct GlobalArguments {
     ///
     /// The default is `$XDG_CONFIG_HOME/companion/catalog.toml` (for the system
     /// `/etc/companion/catalog.toml`), if it exists. The daemon reads its own catalog files.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = absolute_path())]
     pub(crate) catalog: Vec<PathBuf>,
 
     /// Look for build contexts in this directory first; repeatable
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) contexts: Vec<PathBuf>,
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = directory)]
+    pub(crate) contexts: Vec<AbsolutePath>,
 
     /// Pass this argument to every image build; repeatable
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = build_argument)]
@@ -79,7 +76,7 @@ pub(crate) struct GlobalArguments {
     ///
     /// The default is `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`; for the system
     /// `/var/lib/companion`.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_parser = absolute_path())]
     pub(crate) state_dir: Option<PathBuf>,
 
     /// Kill the leader process if it hangs, and take over leadership
@@ -101,37 +98,29 @@ pub(crate) struct GlobalArguments {
     /// When to use colours
     ///
     /// `auto` uses them on a terminal, unless `NO_COLOR` is set or `TERM` is unset or `dumb`.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorArgument::Auto)]
-    pub(crate) color: ColorArgument,
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
+
+    /// The program and its subcommand, as whoever waits for this process names it.
+    #[arg(skip)]
+    pub(crate) program: String,
 }
 
 /// Returns the grammar of the command line, with the names of `backends` for `--host`.
 pub(crate) fn command(backends: &[Arc<dyn CommandBackend>]) -> clap::Command {
-    let is_ours = |name| matches!(name, "system" | "user");
     let mut automatic = backends.iter().filter(|backend| !backend.is_simulated());
-    let (auto, long) = match automatic.all(|backend| is_ours(backend.name())) {
-        true => (
-            "`system` for root, `user` for others",
-            "`auto` is `system` for root and `user` for other users",
-        ),
-        false => ("the first suitable host", "`auto` is the first suitable host"),
+    let auto = match automatic.all(|backend| matches!(backend.name(), "system" | "user")) {
+        true => "`system` for root, `user` for others",
+        false => "The first suitable host",
     };
     let mut values = vec![PossibleValue::new(AUTO).help(auto)];
-    let mut help = format!("The host to work on\n\n{long}");
-    let value = |backend: &Arc<dyn CommandBackend>| {
-        PossibleValue::new(backend.name()).help(backend.description())
-    };
-    values.extend(backends.iter().map(value));
-    let simulated: Vec<_> = backends.iter().filter(|backend| backend.is_simulated()).collect();
-    help.extend(simulated.iter().map(|backend| format!(", never `{}`", backend.name())));
-    help.push('.');
-    help.extend(simulated.iter().map(|backend| {
-        let name = backend.name();
-        format!(" `{name}` starts empty, runs on virtual time and ends with the command.")
-    }));
-    let command = Arguments::command().mut_arg("host", |host| {
-        host.value_parser(PossibleValuesParser::new(values)).long_help(help)
-    });
+    values.extend(
+        backends
+            .iter()
+            .map(|backend| PossibleValue::new(backend.name()).help(backend.description())),
+    );
+    let command = Arguments::command()
+        .mut_arg("host", |host| host.value_parser(PossibleValuesParser::new(values)));
     with_short_help(command)
 }
 
@@ -155,7 +144,22 @@ pub(crate) fn parse(
     backends: &[Arc<dyn CommandBackend>],
 ) -> Arguments {
     let matches = command(backends).get_matches_from(line);
-    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    arguments.global.program =
+        format!("companion {}", matches.subcommand_name().unwrap_or_default());
+    arguments
+}
+
+/// Parses a path, relative to the current directory.
+pub(crate) fn absolute_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(std::path::absolute)
+}
+
+/// Parses an existing directory.
+fn directory(text: &str) -> Result<AbsolutePath, String> {
+    let found = std::fs::canonicalize(text).map_err(|error| error.to_string())?;
+    let text = found.to_str().ok_or("the path is not UTF-8")?;
+    AbsolutePath::new(text).map_err(|error| error.to_string())
 }
 
 fn build_argument(text: &str) -> Result<(String, String), String> {
@@ -163,17 +167,6 @@ fn build_argument(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("must be of the form NAME=VALUE".to_owned()),
     }
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorArgument {
-    /// On a terminal.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// The subcommands. Each takes its help from the doc comment of its `Arguments`; a comment here would hide it.

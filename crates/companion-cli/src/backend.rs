@@ -56,9 +56,8 @@ pub trait CommandBackend: Backend {
         Ok(true)
     }
 
-    /// Checks the prerequisites, for the companions of `catalog`.
-    async fn doctor(&self, catalog: &Catalog) -> Vec<Finding> {
-        let _ = catalog;
+    /// Checks the prerequisites, for the companions of a catalog.
+    async fn doctor(&self, _catalog: &Catalog) -> Vec<Finding> {
         Vec::new()
     }
 
@@ -70,27 +69,19 @@ pub trait CommandBackend: Backend {
         Ok(UnloadableUnits::default())
     }
 
-    /// Whether a companion outside the catalog has a unit or a log.
-    fn has_log(&self, name: &CompanionName) -> bool {
-        let _ = name;
-        false
-    }
-
-    /// The command that shows the log lines of `query`.
+    /// The command that shows the log lines of a query.
     ///
     /// # Errors
     /// Fails for a host without a log.
-    fn log_command(&self, query: &LogQuery) -> Result<Command, CommandError> {
-        let _ = query;
+    fn log_command(&self, _query: &LogQuery) -> Result<Command, CommandError> {
         Err(CommandError::host(format!("the host `{}` has no log", self.name())))
     }
 
-    /// The text of the unit file of `name`; `None` without a file.
+    /// The text of the unit file of a companion; `None` without a file.
     ///
     /// # Errors
     /// Fails if it cannot be read.
-    fn unit_text(&self, name: &CompanionName) -> Result<Option<String>, CommandError> {
-        let _ = name;
+    fn unit_text(&self, _name: &CompanionName) -> Result<Option<String>, CommandError> {
         Ok(None)
     }
 
@@ -102,16 +93,15 @@ pub trait CommandBackend: Backend {
         Ok(PodmanVersion::FLOOR)
     }
 
-    /// The unit file of a companion, for Podman `version`.
+    /// The unit file of a companion, for a version of Podman.
     ///
     /// # Errors
     /// Fails for a host without unit files, and for a setting that a unit file cannot express.
     fn render(
         &self,
-        unit: &UnitSpec,
-        version: PodmanVersion,
+        _unit: &UnitSpec,
+        _version: PodmanVersion,
     ) -> Result<RenderedUnit, CommandError> {
-        let _ = (unit, version);
         Err(CommandError::input(format!("the host `{}` has no unit files", self.name())))
     }
 }
@@ -176,6 +166,6 @@ mod tests {
         assert_eq!((name("user").unwrap(), name("system").unwrap()), ("user", "system"));
         let simulated = all.iter().filter(|backend| backend.is_simulated());
         assert!(simulated.into_iter().all(|backend| !backend.is_automatic()));
-        assert_eq!(name("docker").unwrap_err().verdict(), Verdict::Invalid);
+        assert_eq!(name("docker").unwrap_err().verdict, Verdict::Invalid);
     }
 }

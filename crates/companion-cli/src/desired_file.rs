@@ -32,13 +32,10 @@ impl DesiredFile {
     }
 
     /// Returns the file as TOML.
-    pub(crate) fn to_toml(&self) -> String {
-        let apps: Vec<_> = self.apps.iter().map(|app| format!("    \"{app}\",\n")).collect();
-        let apps = if apps.is_empty() { String::new() } else { format!("\n{}", apps.concat()) };
-        format!(
-            "# Desired state; apply it: companion apply --file FILE\nversion = {}\napps = [{apps}]\n",
-            self.version
-        )
+    pub(crate) fn to_toml(&self) -> CommandResult<String> {
+        let text = toml::to_string_pretty(self);
+        let text = text.map_err(|error| CommandError::failure(error.to_string()))?;
+        Ok(format!("# Desired state; apply it: companion apply --file FILE\n{text}"))
     }
 
     /// Reads the file at `path`, or stdin for `-`, as JSON if it begins with `{`, else as TOML.
@@ -92,7 +89,7 @@ mod tests {
     #[test]
     fn an_exported_file_is_read_back_in_both_forms() {
         let file = DesiredFile::new(apps(&["bitcoin-knots", "lnd"]));
-        assert_eq!(DesiredFile::parse(&file.to_toml()).unwrap(), file);
+        assert_eq!(DesiredFile::parse(&file.to_toml().unwrap()).unwrap(), file);
         assert_eq!(DesiredFile::parse(&serde_json::to_string(&file).unwrap()).unwrap(), file);
     }
 

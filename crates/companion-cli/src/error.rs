@@ -36,32 +36,43 @@ pub(crate) type CommandResult<T = Verdict> = Result<T, CommandError>;
 /// The error of a command: a message, hints and the exit status.
 #[derive(Debug)]
 pub struct CommandError {
-    verdict: Verdict,
+    /// What the command ends with.
+    pub(crate) verdict: Verdict,
     message: String,
     /// Text below the message, such as a line of a file.
-    excerpt: Option<String>,
-    hints: Vec<String>,
+    pub(crate) excerpt: Option<String>,
+    pub(crate) hints: Vec<String>,
 }
 
 impl CommandError {
+    fn new(verdict: Verdict, message: impl Into<String>) -> Self {
+        Self { verdict, message: message.into(), excerpt: None, hints: Vec::new() }
+    }
+
     /// Creates an error for a failure.
     pub fn failure(message: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::NotDone,
-            message: message.into(),
-            excerpt: None,
-            hints: Vec::new(),
-        }
+        Self::new(Verdict::NotDone, message)
     }
 
     /// Creates an error for invalid input.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Invalid, ..Self::failure(message) }
+        Self::new(Verdict::Invalid, message)
     }
 
     /// Creates an error for a missing prerequisite.
     pub fn host(message: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Missing, ..Self::failure(message) }
+        Self::new(Verdict::Missing, message)
+    }
+
+    /// Creates the error of a port.
+    fn of(kind: PortErrorKind, message: String) -> Self {
+        match kind {
+            PortErrorKind::Unavailable | PortErrorKind::Denied => Self::host(message),
+            PortErrorKind::Transient
+            | PortErrorKind::NotFound
+            | PortErrorKind::Conflict
+            | PortErrorKind::Invalid => Self::failure(message),
+        }
     }
 
     /// Adds a hint.
@@ -69,21 +80,6 @@ impl CommandError {
     pub fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
-    }
-
-    /// Returns the text to show below the message.
-    pub(crate) fn excerpt(&self) -> Option<&str> {
-        self.excerpt.as_deref()
-    }
-
-    /// Returns the hints.
-    pub(crate) fn hints(&self) -> &[String] {
-        &self.hints
-    }
-
-    /// Returns what the command ends with.
-    pub(crate) fn verdict(&self) -> Verdict {
-        self.verdict
     }
 }
 
@@ -95,16 +91,6 @@ impl fmt::Display for CommandError {
 
 /// The hint of a missing prerequisite.
 const LISTS_MISSING: &str = "`companion doctor` lists the missing prerequisites";
-
-fn verdict_of(kind: PortErrorKind) -> Verdict {
-    match kind {
-        PortErrorKind::Unavailable | PortErrorKind::Denied => Verdict::Missing,
-        PortErrorKind::Transient
-        | PortErrorKind::NotFound
-        | PortErrorKind::Conflict
-        | PortErrorKind::Invalid => Verdict::NotDone,
-    }
-}
 
 impl From<CatalogError> for CommandError {
     fn from(error: CatalogError) -> Self {
@@ -121,18 +107,16 @@ impl From<InputProblem> for CommandError {
 
 impl From<HostError> for CommandError {
     fn from(error: HostError) -> Self {
-        let verdict = match &error {
-            HostError::ServiceManager { source, .. } => verdict_of(source.kind()),
-            HostError::Prerequisite { .. } => Verdict::Missing,
+        let message = chain(&error);
+        let HostError::ServiceManager { manager, source } = error else {
+            return Self::host(message).hinted(LISTS_MISSING);
         };
-        let is_user_bus = matches!(&error, HostError::ServiceManager { manager, .. }
-            if manager.contains("user"));
-        let error = Self { verdict, ..Self::failure(chain(&error)) };
-        match (verdict, is_user_bus) {
-            (Verdict::Missing, true) => error.hinted(
+        let error = Self::of(source.kind(), message);
+        match error.verdict {
+            Verdict::Missing if manager.contains("user") => error.hinted(
                 "loginctl enable-linger, or log in; `companion doctor` lists what is missing",
             ),
-            (Verdict::Missing, false) => error.hinted(LISTS_MISSING),
+            Verdict::Missing => error.hinted(LISTS_MISSING),
             _ => error,
         }
     }
@@ -140,7 +124,7 @@ impl From<HostError> for CommandError {
 
 impl From<PortError> for CommandError {
     fn from(error: PortError) -> Self {
-        let converted = Self { verdict: verdict_of(error.kind()), ..Self::failure(chain(&error)) };
+        let converted = Self::of(error.kind(), chain(&error));
         match error.kind() {
             PortErrorKind::Unavailable => converted.hinted(LISTS_MISSING),
             _ => converted,
@@ -150,7 +134,7 @@ impl From<PortError> for CommandError {
 
 impl From<ReconcileError> for CommandError {
     fn from(error: ReconcileError) -> Self {
-        Self { verdict: verdict_of(error.kind()), ..Self::failure(chain(&error)) }
+        Self::of(error.kind(), chain(&error))
     }
 }
 
@@ -159,25 +143,18 @@ impl From<CompanionsError> for CommandError {
         let message = chain(&error);
         match error {
             CompanionsError::Record(cause) => {
-                let kind = cause.kind();
-                let error = Self { verdict: verdict_of(kind), ..Self::failure(message) };
-                let has_a_fix = matches!(
-                    kind,
-                    PortErrorKind::Invalid | PortErrorKind::Denied | PortErrorKind::Conflict
-                );
-                match has_a_fix {
-                    true => error.hinted(
-                        "`companion doctor`, with the same `--state-dir` if given, prints the fix",
-                    ),
-                    false => error,
+                let error = Self::of(cause.kind(), message);
+                match cause.kind() {
+                    PortErrorKind::Invalid | PortErrorKind::Denied | PortErrorKind::Conflict => {
+                        error.hinted(
+                            "`companion doctor`, with the same `--state-dir` if given, prints the fix",
+                        )
+                    }
+                    _ => error,
                 }
             }
-            CompanionsError::Status(cause) => {
-                Self { verdict: verdict_of(cause.kind()), ..Self::failure(message) }
-            }
-            CompanionsError::Reconcile(cause) => {
-                Self { verdict: verdict_of(cause.kind()), ..Self::failure(message) }
-            }
+            CompanionsError::Status(cause) => Self::of(cause.kind(), message),
+            CompanionsError::Reconcile(cause) => Self::of(cause.kind(), message),
             CompanionsError::LeaderIsSlow { .. } => Self::failure(message),
             CompanionsError::LeaderHangs { .. } => Self::failure(message)
                 .hinted("the intent is recorded; `--take-over` kills the process and takes over"),
@@ -196,29 +173,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_prerequisites_and_failures_have_different_exit_statuses() {
-        let status = |error: CommandError| error.verdict() as u8;
-        let of_port = |kind| status(PortError::new(kind, "x").into());
-        assert_eq!(of_port(PortErrorKind::Unavailable), 3);
-        assert_eq!(of_port(PortErrorKind::Denied), 3);
-        assert_eq!(of_port(PortErrorKind::Transient), 1);
-        assert_eq!(of_port(PortErrorKind::Conflict), 1);
-        assert_eq!(status(Catalog::with_files(&["missing.toml"]).unwrap_err().into()), 2);
-    }
-
-    #[test]
-    fn hint_at_doctor_is_given_where_doctor_has_a_fix() {
-        let has_hint = |error: CommandError| !error.hints().is_empty();
-        for (kind, of_port, of_record) in [
-            (PortErrorKind::Unavailable, true, false),
-            (PortErrorKind::Denied, false, true),
-            (PortErrorKind::Conflict, false, true),
-            (PortErrorKind::Invalid, false, true),
-            (PortErrorKind::Transient, false, false),
+    fn kind_decides_on_the_exit_status_and_the_hint_at_doctor() {
+        for (kind, status, of_port, of_record) in [
+            (PortErrorKind::Unavailable, Verdict::Missing, true, false),
+            (PortErrorKind::Denied, Verdict::Missing, false, true),
+            (PortErrorKind::Conflict, Verdict::NotDone, false, true),
+            (PortErrorKind::Invalid, Verdict::NotDone, false, true),
+            (PortErrorKind::Transient, Verdict::NotDone, false, false),
         ] {
-            assert_eq!(has_hint(PortError::new(kind, "x").into()), of_port, "{kind:?}");
-            let record = CompanionsError::Record(PortError::new(kind, "x"));
-            assert_eq!(has_hint(record.into()), of_record, "{kind:?}");
+            let port: CommandError = PortError::new(kind, "x").into();
+            let record: CommandError = CompanionsError::Record(PortError::new(kind, "x")).into();
+            assert_eq!((port.verdict, record.verdict), (status, status), "{kind:?}");
+            let hinted = (!port.hints.is_empty(), !record.hints.is_empty());
+            assert_eq!(hinted, (of_port, of_record), "{kind:?}");
         }
+        assert_eq!(CommandError::from(Catalog::with_files(&["missing.toml"]).unwrap_err()).verdict as u8, 2);
     }
 }

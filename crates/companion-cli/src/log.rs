@@ -1,7 +1,7 @@
 //! The log: lines on stderr, formatted for the journal or a terminal, with a level filter.
 
 use std::fmt;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::os::fd::AsFd;
 
 use tracing::{Event, Level, Subscriber};
@@ -18,11 +18,8 @@ use crate::output;
 /// Sets up the log for the process.
 pub(crate) fn init(global: &GlobalArguments, daemon: bool) {
     let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let form = Form {
-        priority: to_journal && is_journal(std::io::stderr()),
-        time: daemon && !to_journal,
-        colour: !to_journal && output::colours(global.color, std::io::stderr().is_terminal()),
-    };
+    let form =
+        Form { priority: to_journal && is_journal(std::io::stderr()), time: daemon && !to_journal };
     let chosen = std::env::var("COMPANION_LOG").ok();
     let filter = chosen
         .as_deref()
@@ -61,12 +58,12 @@ fn usual(verbose: u8, daemon: bool) -> Targets {
 /// The log target of the steps of a plan.
 const STEPS: &str = "companion_core::reconciler::execute";
 
-/// stderr, printed above the progress line.
+/// stderr, printed above the rows of the progress.
 struct Stderr;
 
 impl io::Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        output::progress::above_the_line(|| io::stderr().write(bytes))
+        output::progress::above_the_rows(|| anstream::stderr().write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -87,8 +84,6 @@ struct Form {
     priority: bool,
     /// Starts with the time.
     time: bool,
-    /// Colours the level.
-    colour: bool,
 }
 
 impl<S, N> FormatEvent<S, N> for Form
@@ -117,10 +112,7 @@ where
             writer.write_char(' ')?;
         }
         if !self.priority {
-            match self.colour {
-                true => write!(writer, "\u{1b}[{colour}m{word}\u{1b}[0m: ")?,
-                false => write!(writer, "{word}: ")?,
-            }
+            write!(writer, "\u{1b}[{colour}m{word}\u{1b}[0m: ")?;
         }
         context.field_format().format_fields(writer.by_ref(), event)?;
         writeln!(writer)

@@ -9,18 +9,32 @@ use companion_core::model::companion::CompanionName;
 
 use crate::backend::{self, AUTO};
 use crate::error::{CommandError, CommandResult};
+use crate::output::Output;
 
-/// Returns the companions that `text` names in `catalog`: itself, or those of the app with this name.
+/// Returns the companions that `text` names: itself, if `catalog` has it or it `is_known` otherwise, or those of the app with
+/// this name.
 ///
 /// # Errors
 /// Bad input for an unknown name, with a suggestion.
-pub(crate) fn companions(catalog: &Catalog, text: &str) -> CommandResult<BTreeSet<CompanionName>> {
-    let known = CompanionName::new(text).ok().filter(|name| catalog.companion(name).is_some());
+pub(crate) fn companions(
+    catalog: &Catalog,
+    text: &str,
+    is_known: impl Fn(&CompanionName) -> bool,
+) -> CommandResult<BTreeSet<CompanionName>> {
+    let exists = |name: &CompanionName| catalog.companion(name).is_some() || is_known(name);
+    let known = CompanionName::new(text).ok().filter(exists);
     if let Some(name) = known {
         return Ok([name].into());
     }
     let of_app = AppId::new(text).ok().map(|app| catalog.companions_for(&app)).unwrap_or_default();
-    if of_app.is_empty() { Err(unknown(catalog, text)) } else { Ok(of_app) }
+    if !of_app.is_empty() {
+        return Ok(of_app);
+    }
+    let message = match CompanionName::new(text) {
+        Ok(name) => format!("unknown app or companion `{name}`"),
+        Err(error) => chain(&error),
+    };
+    Err(CommandError::input(message).hinted(suggestion(catalog, text)))
 }
 
 /// Returns the one companion that `text` names in `catalog`.
@@ -28,7 +42,7 @@ pub(crate) fn companions(catalog: &Catalog, text: &str) -> CommandResult<BTreeSe
 /// # Errors
 /// As [`companions`]; also for an app with several.
 pub(crate) fn companion(catalog: &Catalog, text: &str) -> CommandResult<CompanionName> {
-    let names = companions(catalog, text)?;
+    let names = companions(catalog, text, |_| false)?;
     match names.first().filter(|_| names.len() == 1) {
         Some(name) => Ok(name.clone()),
         None => {
@@ -39,13 +53,28 @@ pub(crate) fn companion(catalog: &Catalog, text: &str) -> CommandResult<Companio
     }
 }
 
-/// An app that was named on the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NamedApp {
-    /// The app.
-    pub(crate) app: AppId,
-    /// What to report about the name, if it named a companion.
-    pub(crate) note: Option<String>,
+/// Returns the apps that `texts` name, and notes which app a companion belongs to.
+///
+/// # Errors
+/// As [`app`].
+pub(crate) fn apps<'t>(
+    catalog: &Catalog,
+    texts: impl IntoIterator<Item = &'t str>,
+    is_known: impl Fn(&AppId) -> bool,
+    is_candidate: impl Fn(&AppId) -> bool,
+    output: &Output,
+) -> CommandResult<Vec<AppId>> {
+    let mut apps = Vec::new();
+    let mut notes = Vec::new();
+    for text in texts {
+        let app = app(catalog, text, &is_known, &is_candidate)?;
+        if app.as_str() != text {
+            notes.push(format!("`{text}` is the companion of the app `{app}`"));
+        }
+        apps.push(app);
+    }
+    notes.iter().for_each(|note| output.note(note));
+    Ok(apps)
 }
 
 /// Returns the app that `text` names: itself if `is_known`, or the one app of the companion with this name that is
@@ -53,14 +82,14 @@ pub(crate) struct NamedApp {
 ///
 /// # Errors
 /// Bad input for an unknown name, and for a companion of several apps.
-pub(crate) fn app(
+fn app(
     catalog: &Catalog,
     text: &str,
     is_known: impl Fn(&AppId) -> bool,
     is_candidate: impl Fn(&AppId) -> bool,
-) -> CommandResult<NamedApp> {
+) -> CommandResult<AppId> {
     if let Some(app) = AppId::new(text).ok().filter(|app| is_known(app)) {
-        return Ok(NamedApp { app, note: None });
+        return Ok(app);
     }
     let all: Vec<_> = catalog
         .apps()
@@ -69,30 +98,17 @@ pub(crate) fn app(
         .collect();
     let candidates: Vec<_> = all.iter().copied().filter(|app| is_candidate(app)).collect();
     match (&candidates[..], &all[..]) {
-        ([one], _) | ([], [one]) => {
-            let note = format!("`{text}` is the companion of the app `{one}`");
-            Ok(NamedApp { app: (*one).clone(), note: Some(note) })
+        ([one], _) | ([], [one]) => Ok((*one).clone()),
+        (_, []) => {
+            let message = format!("unknown app `{}`", text.escape_debug());
+            Err(CommandError::input(message).hinted(suggestion(catalog, text)))
         }
-        (_, []) => Err(unknown_app(catalog, text)),
         (_, several) => {
             let apps = quoted(several.iter().map(|app| app.as_str()));
             let message = format!("`{text}` is a companion of several apps");
             Err(CommandError::input(message).hinted(format!("name the app: {apps}")))
         }
     }
-}
-
-fn unknown_app(catalog: &Catalog, text: &str) -> CommandError {
-    let error = CommandError::input(format!("unknown app `{}`", text.escape_debug()));
-    error.hinted(suggestion(catalog, text))
-}
-
-fn unknown(catalog: &Catalog, text: &str) -> CommandError {
-    let message = match CompanionName::new(text) {
-        Ok(name) => format!("unknown app or companion `{name}`"),
-        Err(error) => chain(&error),
-    };
-    CommandError::input(message).hinted(suggestion(catalog, text))
 }
 
 /// Suggests the nearest name, with apps before companions.
@@ -149,7 +165,7 @@ mod tests {
     use super::*;
     use crate::error::Verdict;
 
-    fn install(text: &str) -> CommandResult<NamedApp> {
+    fn install(text: &str) -> CommandResult<AppId> {
         let catalog = Catalog::builtin();
         let known = |app: &AppId| !catalog.companions_for(app).is_empty();
         app(&catalog, text, known, known)
@@ -160,23 +176,11 @@ mod tests {
         let catalog = Catalog::builtin();
         for text in ["lnd", "archy-lnd-ui"] {
             assert_eq!(companion(&catalog, text).unwrap().as_str(), "archy-lnd-ui");
+            assert_eq!(install(text).unwrap().as_str(), "lnd");
         }
-        let error = companion(&catalog, "archy-lnd-iu").unwrap_err();
-        assert_eq!(
-            (error.verdict(), error.hints()),
-            (Verdict::Invalid, &["did you mean `archy-lnd-ui`?".into()][..])
-        );
         let error = companion(&catalog, "nextcloud").unwrap_err();
-        assert!(error.hints()[0].contains("`companion catalog`"), "{error:?}");
-    }
-
-    #[test]
-    fn unknown_app_is_reported_with_a_suggestion() {
-        let hint = |text: &str| install(text).unwrap_err().hints()[0].clone();
-        assert_eq!(hint("lmd"), "did you mean `lnd`?");
-        assert_eq!(hint("LND"), "did you mean `lnd`?");
-        assert!(hint("nextcloud").contains("companion catalog"));
-        assert_eq!(install("lnd").unwrap().note, None);
+        assert!(error.hints[0].contains("`companion catalog`"), "{error:?}");
+        assert_eq!(install("LND").unwrap_err().hints, ["did you mean `lnd`?"]);
     }
 
     #[test]
@@ -191,16 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn companion_of_one_app_names_it_and_of_several_is_refused() {
-        let named = install("archy-lnd-ui").unwrap();
-        assert_eq!((named.app.as_str(), named.note.is_some()), ("lnd", true));
+    fn companion_of_several_apps_names_the_installed_one() {
         let error = install("archy-bitcoin-ui").unwrap_err();
-        assert_eq!(error.verdict(), Verdict::Invalid);
-        assert!(error.hints()[0].contains("`bitcoin`, `bitcoin-core`, `bitcoin-knots`"));
-        let catalog = Catalog::builtin();
+        assert_eq!(error.verdict, Verdict::Invalid);
         let installed = |app: &AppId| app.as_str() == "bitcoin-core";
-        let named = app(&catalog, "archy-bitcoin-ui", |_| false, installed).unwrap();
-        assert_eq!(named.app.as_str(), "bitcoin-core");
+        let named = app(&Catalog::builtin(), "archy-bitcoin-ui", |_| false, installed).unwrap();
+        assert_eq!(named.as_str(), "bitcoin-core");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 
 /// The maximum number of threads for blocking file system calls. They start on demand and end after a second
@@ -11,35 +10,17 @@ const BLOCKING_THREADS: usize = 128;
 
 /// Runs `work` to completion.
 ///
-/// On the simulated host, time advances only when all tasks are idle, so a build of 20 s takes no real time.
-pub(crate) fn block_on<T>(
-    config: &Config,
-    work: impl Future<Output = CommandResult<T>>,
-) -> CommandResult<T> {
-    run(config.host.is_simulated(), work)
-}
-
-/// Runs `work` to completion in real time on any host.
-pub(crate) fn block_on_in_real_time<T>(
-    work: impl Future<Output = CommandResult<T>>,
-) -> CommandResult<T> {
-    run(false, work)
-}
-
-/// Runs `work` to completion in virtual time.
-#[cfg(feature = "demo")]
-pub(crate) fn block_on_in_virtual_time<T>(
-    work: impl Future<Output = CommandResult<T>>,
-) -> CommandResult<T> {
-    run(true, work)
-}
-
-fn run<T>(paused: bool, work: impl Future<Output = CommandResult<T>>) -> CommandResult<T> {
+/// In virtual time, for the simulated host, time advances only when all tasks are idle, so a build of 20 s takes no
+/// real time.
+pub(crate) fn block_on(
+    in_virtual_time: bool,
+    work: impl Future<Output = CommandResult>,
+) -> CommandResult {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     #[cfg(feature = "demo")]
-    runtime.start_paused(paused);
+    runtime.start_paused(in_virtual_time);
     #[cfg(not(feature = "demo"))]
-    let _ = paused;
+    let _ = in_virtual_time;
     let runtime = runtime
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)

@@ -120,6 +120,20 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> Option<bool> {
     Some(identity(one)? == identity(other)?)
 }
 
+/// Returns the argument of `journalctl` that selects the log of `unit`.
+pub(crate) fn journal_selector(scope: Scope, unit: &str) -> String {
+    match scope {
+        Scope::User => format!("--user-unit={unit}"),
+        Scope::System => format!("--unit={unit}"),
+    }
+}
+
+/// Returns whether `path` is an executable file; `None` if it cannot be inspected.
+pub(crate) fn is_executable(path: &Path) -> Option<bool> {
+    let found = std::fs::metadata(path).ok()?;
+    Some(found.is_file() && found.mode() & 0o111 != 0)
+}
+
 /// The `systemctl` command of a scope.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Systemctl {
@@ -142,11 +156,7 @@ impl Systemctl {
 
     /// Returns the command that shows the daemon's last log lines.
     pub(crate) fn log_command(self) -> String {
-        let selector = match self.scope {
-            Scope::User => "--user-unit",
-            Scope::System => "--unit",
-        };
-        format!("journalctl {selector}={UNIT} --lines=20")
+        format!("journalctl {} --lines=20", journal_selector(self.scope, UNIT))
     }
 
     /// Queries the state of the daemon's service.
@@ -267,16 +277,6 @@ mod tests {
         let text = "LoadState=not-found\nActiveState=inactive\nSubState=dead\nFragmentPath=\n";
         let state = ServiceState::parse(text);
         assert_eq!((state.fragment, state.program), (None, None));
-    }
-
-    #[test]
-    fn process_runs_its_own_program_and_not_another_file() {
-        let state = ServiceState { main_pid: Some(std::process::id()), ..ServiceState::default() };
-        let own = std::env::current_exe().unwrap();
-        assert_eq!(state.runs(&own), Some(true));
-        assert_eq!(state.runs(Path::new("/proc/self/maps")), Some(false));
-        assert_eq!(state.runs(Path::new("/nowhere")), None);
-        assert_eq!(ServiceState::default().runs(&own), None);
     }
 
     #[test]

@@ -256,7 +256,7 @@ fn setup_after_a_hand_made_installation_uses_the_package() {
     let named = format!("its unit executes `{by_hand}`");
     assert!(doctor.stdout.contains(&named) && doctor.stdout.contains(PROGRAM), "{doctor}");
     let ran = companion(&["setup"]).exits(0);
-    assert!(ran.stdout.contains(&format!("deleted {own_unit}")), "{ran}");
+    assert!(ran.stdout.contains(&format!("done       unit: delete {own_unit}")), "{ran}");
     assert!(ran.stdout.contains(&format!("unchanged  unit: {USER_UNIT}")), "{ran}");
     assert_eq!(property("companion.service", "FragmentPath"), USER_UNIT);
     assert_eq!(property("companion.service", "UnitFileState"), "enabled");

@@ -1,7 +1,7 @@
 //! systemd and Podman as a host of the command: doctor, logs and unit files.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits, render_unit};
 use archipelago_companions::Catalog;
@@ -17,7 +17,7 @@ use quadlet::PodmanVersion;
 use super::{CommandBackend, LogQuery};
 use crate::commands::doctor::Finding;
 use crate::error::CommandError;
-use crate::service::UNIT;
+use crate::service::{UNIT, journal_selector};
 
 mod account;
 mod parts;
@@ -86,21 +86,6 @@ impl CommandBackend for SystemdPodman {
         Ok(adapter_systemd::unloadable_units(self.scope()).await?)
     }
 
-    fn has_log(&self, name: &CompanionName) -> bool {
-        let has_unit = self
-            .units(PODMAN_FLOOR)
-            .is_ok_and(|units| units.path().join(format!("{name}.container")).exists());
-        has_unit || {
-            let last = [
-                selector(self.scope(), &format!("{name}.service")),
-                "--quiet".into(),
-                "--lines=1".into(),
-            ];
-            let printed = Command::new("journalctl").args(last).stdin(Stdio::null()).output();
-            printed.is_ok_and(|printed| printed.status.success() && !printed.stdout.is_empty())
-        }
-    }
-
     fn log_command(&self, query: &LogQuery) -> Result<Command, CommandError> {
         let mut command = Command::new("journalctl");
         command.args(log_arguments(self.scope(), query));
@@ -141,13 +126,6 @@ fn scope_of(uid: u32) -> Scope {
     if uid == 0 { Scope::System } else { Scope::User }
 }
 
-fn selector(scope: Scope, unit: &str) -> String {
-    match scope {
-        Scope::User => format!("--user-unit={unit}"),
-        Scope::System => format!("--unit={unit}"),
-    }
-}
-
 /// Returns the arguments of `journalctl`. The grammar of names excludes options.
 ///
 /// Not `--output=cat`: it prints control characters unescaped, so a compromised container could control the
@@ -156,7 +134,7 @@ fn log_arguments(scope: Scope, query: &LogQuery) -> Vec<String> {
     let LogQuery { companions, daemon, lines, since, follow } = query;
     let units = companions.iter().map(|name| format!("{name}.service"));
     let units = units.chain(daemon.then(|| UNIT.to_owned()));
-    let mut arguments: Vec<_> = units.map(|unit| selector(scope, &unit)).collect();
+    let mut arguments: Vec<_> = units.map(|unit| journal_selector(scope, &unit)).collect();
     let fixed = ["--quiet", "--output=short", "--no-hostname"];
     arguments.extend(fixed.map(str::to_owned));
     arguments.extend(lines.map(|lines| format!("--lines={lines}")));
@@ -171,26 +149,12 @@ mod tests {
 
     #[test]
     fn each_scope_has_its_own_journal_field() {
-        let query = LogQuery {
-            companions: vec![CompanionName::new("archy-lnd-ui").unwrap()],
-            daemon: true,
-            since: Some("-1h".to_owned()),
-            ..LogQuery::default()
-        };
-        let user = log_arguments(Scope::User, &query);
-        assert_eq!(
-            user,
-            [
-                "--user-unit=archy-lnd-ui.service",
-                "--user-unit=companion.service",
-                "--quiet",
-                "--output=short",
-                "--no-hostname",
-                "--since=-1h",
-            ]
-        );
-        let system = log_arguments(Scope::System, &query);
-        assert_eq!(system[0], "--unit=archy-lnd-ui.service");
+        let companions = vec![CompanionName::new("archy-lnd-ui").unwrap()];
+        let query = LogQuery { companions, daemon: true, ..LogQuery::default() };
+        for (scope, option) in [(Scope::User, "--user-unit"), (Scope::System, "--unit")] {
+            let units = ["archy-lnd-ui", "companion"].map(|it| format!("{option}={it}.service"));
+            assert_eq!(log_arguments(scope, &query)[..2], units);
+        }
     }
 
     #[test]

@@ -27,12 +27,9 @@ pub(crate) struct SimulatedHost {
 
 impl SimulatedHost {
     fn state(&self) -> Option<&TempDir> {
-        let create = || match tempfile::Builder::new().prefix("companion-sim-").tempdir() {
-            Ok(state) => Some(state),
-            Err(error) => {
-                tracing::error!("failed to create a directory: {error}");
-                None
-            }
+        let create = || {
+            let state = tempfile::Builder::new().prefix("companion-sim-").tempdir();
+            state.inspect_err(|error| tracing::error!("failed to create a directory: {error}")).ok()
         };
         self.state.get_or_init(create).as_ref()
     }
@@ -68,7 +65,7 @@ impl Backend for SimulatedHost {
 #[async_trait]
 impl CommandBackend for SimulatedHost {
     fn description(&self) -> &'static str {
-        "A simulated host in memory"
+        "A simulated host in memory: it starts empty, runs on virtual time and ends with the command"
     }
 
     fn is_automatic(&self) -> bool {

@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 
-use archipelago_companions::{AppId, Catalog};
+use archipelago_companions::AppId;
 use clap::Args;
 
 use super::report::carry_out;
 use crate::config::Config;
 use crate::desired_file::DesiredFile;
 use crate::error::{CommandResult, Verdict};
-use crate::hosts::Opening;
+use crate::hosts::{open, store, valid_catalog};
 use crate::names;
 use crate::output::Output;
-use crate::runtime::block_on;
 
 /// Install the apps of a file, and with --prune remove all others
 ///
@@ -43,45 +42,31 @@ pub(crate) struct Arguments {
 }
 
 /// Records the intents and waits for the result.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     let file = DesiredFile::read(&arguments.file)?;
-    block_on(config, async {
-        let opening = Opening::new(config, "companion apply").showing(output);
-        let store = opening.store().await?;
-        let inputs = store.inputs().refresh();
-        if let Some(problem) = inputs.problem {
-            return Err(problem.into());
-        }
-        let catalog = inputs.catalog.unwrap_or_else(|| Catalog::builtin().into());
-        let installed = store.installed().await?;
-        let known =
-            |app: &AppId| !catalog.companions_for(app).is_empty() || installed.contains(app);
-        for app in &file.apps {
-            names::app(&catalog, app.as_str(), known, |_| false)?;
-        }
-        let others: Vec<_> = installed.difference(&file.apps).cloned().collect();
-        let removed = if arguments.prune { others.clone() } else { Vec::new() };
-        if arguments.dry_run {
-            let missing = file.apps.difference(&installed);
-            missing.for_each(|app| output.line(format!("install {app}")));
-            removed.iter().for_each(|app| output.line(format!("remove {app}")));
-        }
-        if !arguments.prune && !others.is_empty() {
-            let others: Vec<_> = others.iter().map(AppId::as_str).collect();
-            output
-                .note(format!("not in the file, and kept without --prune: {}", others.join(", ")));
-        }
-        if arguments.dry_run {
-            return Ok(Verdict::Done);
-        }
-        let companions = opening.open(output).await?;
-        let missing: Vec<_> = file.apps.difference(&installed).cloned().collect();
-        let intent = async {
-            let (generation, mut concerned) = companions.record_apps(&missing, &removed).await?;
-            let named = file.apps.iter().flat_map(|app| catalog.companions_for(app));
-            concerned.present.extend(named);
-            Ok((generation, concerned))
-        };
-        Ok(carry_out(&companions, intent, config, output).await?.0)
-    })
+    let store = store(config).await?;
+    let catalog = valid_catalog(&store)?;
+    let installed = store.installed().await?;
+    let known = |app: &AppId| !catalog.companions_for(app).is_empty() || installed.contains(app);
+    let texts = file.apps.iter().map(AppId::as_str);
+    let wanted = names::apps(&catalog, texts, known, |_| false, output)?;
+    let others: Vec<_> = installed.iter().filter(|app| !wanted.contains(app)).cloned().collect();
+    let removed = if arguments.prune { &others[..] } else { &[] };
+    if !arguments.prune && !others.is_empty() {
+        let others: Vec<_> = others.iter().map(AppId::as_str).collect();
+        output.note(format!("not in the file, and kept without --prune: {}", others.join(", ")));
+    }
+    let missing: Vec<_> = wanted.iter().filter(|app| !installed.contains(app)).cloned().collect();
+    if arguments.dry_run {
+        missing.iter().for_each(|app| output.line(format!("install {app}")));
+        removed.iter().for_each(|app| output.line(format!("remove {app}")));
+        return Ok(Verdict::Done);
+    }
+    let companions = open(config, output).await?;
+    let intent = async {
+        let (generation, mut concerned) = companions.record_apps(&missing, removed).await?;
+        concerned.present.extend(wanted.iter().flat_map(|app| catalog.companions_for(app)));
+        Ok((generation, concerned))
+    };
+    Ok(carry_out(&companions, intent, config, output).await?.0)
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Ok(Verdict::Done);
     }
     let mut table = Table::default();
-    let heading = |text| output.styled(Style::Strong, text);
+    let heading = |text| Style::Strong.paint(text);
     table.row([heading("companion"), heading("apps"), heading("port"), heading("image")]);
     let apps = apps_by_companion(&catalog);
     for spec in catalog.companions() {
@@ -68,13 +68,12 @@ fn apps_by_companion(catalog: &Catalog) -> BTreeMap<&CompanionName, Vec<&AppId>>
 }
 
 /// Returns the published ports, else the network of the container; `none` if it is unreachable.
-fn ports(spec: &CompanionSpec) -> String {
-    let ports: Vec<_> = spec
-        .container
-        .ports
-        .iter()
-        .map(|port| format!("{}:{}", port.host, port.container))
-        .collect();
+pub(super) fn ports(spec: &CompanionSpec) -> String {
+    let published = spec.container.ports.iter().map(|port| {
+        let address = port.address.map(|address| format!("{address}:")).unwrap_or_default();
+        format!("{address}{}:{}", port.host, port.container)
+    });
+    let ports: Vec<_> = published.collect();
     match &spec.container.network {
         _ if !ports.is_empty() => ports.join(", "),
         Network::Host => "host network".to_owned(),
@@ -94,26 +93,17 @@ fn image(spec: &CompanionSpec) -> String {
 
 fn as_json(catalog: &Catalog) -> Value {
     let by = apps_by_companion(catalog);
-    let companion =
-        |spec: &CompanionSpec| {
-            let build =
-                spec.image.build.as_ref().map(
-                    |build| json!({ "reference": build.reference, "contexts": build.contexts }),
-                );
-            let pull =
-                spec.image.pull.as_ref().map(
-                    |pull| json!({ "reference": pull.reference, "verify_tls": pull.verify_tls }),
-                );
-            json!({
-                "name": spec.name,
-                "description": spec.description,
-                "apps": by.get(&spec.name),
-                "image": { "build": build, "pull": pull },
-                "container": spec.container,
-                "hook": spec.hook,
-            })
-        };
+    let companions = catalog.companions().map(|spec| {
+        json!({
+            "name": spec.name,
+            "description": spec.description,
+            "apps": by.get(&spec.name),
+            "image": spec.image,
+            "container": spec.container,
+            "hook": spec.hook,
+        })
+    });
     let apps: BTreeMap<_, _> = catalog.apps().collect();
-    let companions: Vec<_> = catalog.companions().map(companion).collect();
+    let companions: Vec<_> = companions.collect();
     json!({ "version": VERSION, "apps": apps, "companions": companions })
 }

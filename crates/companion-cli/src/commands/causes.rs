@@ -87,70 +87,76 @@ fn without_own_names(text: &str, name: &CompanionName) -> String {
 /// Returns what to do about the first cause of `status`, if that is known.
 pub(super) fn fix(status: &CompanionStatus, scope: Option<Scope>) -> Option<String> {
     let cause = RootCause::of(&LogTail::of(status.log.iter().map(String::as_str)));
-    cause.and_then(fix_of_cause).or_else(|| fix_of_condition(status, scope))
+    cause.map(fix_of_cause).or_else(|| fix_of_condition(status, scope))
 }
 
-fn fix_of_cause(cause: RootCause) -> Option<String> {
-    Some(match cause {
-        RootCause::PortInUse { port: Some(port) } => format!(
-            "`ss -ltnp sport = :{port}` shows the program that listens there; stop it, or set another \
-             `host` port in catalog.toml"
-        ),
-        RootCause::PortInUse { port: None } => {
-            "`ss -ltnp` shows the programs that listen; stop the one in the way, or set another `host` \
-             port in catalog.toml"
-                .to_owned()
+/// Returns what to do about `cause`.
+pub(crate) fn fix_of_cause(cause: RootCause) -> String {
+    let fix = match cause {
+        RootCause::PortInUse { port } => {
+            let filter = port.map(|port| format!(" sport = :{port}")).unwrap_or_default();
+            return format!(
+                "`ss -ltnp{filter}` shows the program that listens there; stop it, or set another `host` \
+                 port in catalog.toml"
+            );
         }
-        RootCause::NoSpace => {
-            "free space: `df -h` and `podman system df` show what takes it".to_owned()
+        RootCause::NoSpace => "free space: `df -h` and `podman system df` show what takes it",
+        RootCause::KeyQuota => {
+            "sudo sysctl -w kernel.keys.maxkeys=2000 kernel.keys.maxbytes=200000, and the same in a file of \
+             /etc/sysctl.d"
         }
-        RootCause::KeyQuota => "sudo sysctl kernel.keys.maxkeys=2000".to_owned(),
-        RootCause::ImageMissing => {
-            "`companion reconcile` builds or pulls the image again".to_owned()
-        }
+        RootCause::ImageMissing => "`companion reconcile` builds or pulls the image again",
         RootCause::ProgramMissing | RootCause::OtherArchitecture => {
-            "name an image for this machine in catalog.toml, or build it here".to_owned()
+            "name an image for this machine in catalog.toml, or build it here"
         }
-        RootCause::Denied => {
-            "check owner and mode of the files that the container mounts".to_owned()
-        }
-    })
+        RootCause::Denied => "check owner and mode of the files that the container mounts",
+    };
+    fix.to_owned()
 }
+
+/// What to do about a condition with this reason, and a message with one of these words.
+const FIXES: [(&str, &[&str], &str); 11] = [
+    (
+        "hook-not-ready",
+        &["password", "cookie"],
+        "start the node once, or set `password_file` or `cookie_file` in [node.bitcoin] of catalog.toml; the \
+         companion then starts by itself",
+    ),
+    ("conflict", &[""], "move it away; the companion then starts by itself"),
+    ("held", &[""], "SYSTEMCTL unmask NAME.service"),
+    ("shadowed", &[""], "move that unit away, then SYSTEMCTL daemon-reload"),
+    ("unit-refused", &[""], "`companion doctor` names the file"),
+    ("not-loaded", &[""], "`companion doctor` names the file"),
+    ("observation", &[""], "`companion doctor` checks this host"),
+    (
+        "back-off",
+        &["HTTP response to HTTPS"],
+        "the registry has no TLS: use one that has, or name it in `insecure_registries` of [node] in \
+         catalog.toml",
+    ),
+    (
+        "back-off",
+        &NO_NETWORK,
+        "check the network; it is tried again by itself. Without one, load the base image: `podman load \
+         --input FILE`",
+    ),
+    (
+        "back-off",
+        &["no build context"],
+        "install the build contexts, and name their directory in `context_directories` of [node] in \
+         catalog.toml",
+    ),
+    ("crash-loop", &[""], "`companion logs NAME` shows why it exits"),
+];
 
 fn fix_of_condition(status: &CompanionStatus, scope: Option<Scope>) -> Option<String> {
     let condition = status.conditions.first()?;
-    let (name, message) = (&status.name, condition.message.as_str());
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let says = |words: &[&str]| words.iter().any(|word| condition.message.contains(word));
+    let mut fixes = FIXES.iter();
+    let (_, _, fix) =
+        fixes.find(|(reason, words, _)| *reason == condition.reason && says(words))?;
     let systemctl = scope.map_or("systemctl", |scope| Systemctl::new(scope).shown());
-    Some(match condition.reason.as_str() {
-        "hook-not-ready" if says(&["password", "cookie"]) => {
-            "start the node once, or set `password_file` or `cookie_file` in [node.bitcoin] of \
-             catalog.toml; the companion then starts by itself"
-                .to_owned()
-        }
-        "conflict" => "move it away; the companion then starts by itself".to_owned(),
-        "held" => format!("{systemctl} unmask {name}.service"),
-        "shadowed" => format!("move that unit away, then {systemctl} daemon-reload"),
-        "unit-refused" | "not-loaded" => "`companion doctor` names the file".to_owned(),
-        "observation" => "`companion doctor` checks this host".to_owned(),
-        "back-off" if says(&["HTTP response to HTTPS"]) => {
-            "the registry has no TLS: use one that has, or name it in `insecure_registries` of [node] in \
-             catalog.toml"
-                .to_owned()
-        }
-        "back-off" if says(&NO_NETWORK) => {
-            "check the network; it is tried again by itself. Without one, load the base image: \
-             `podman load --input FILE`"
-                .to_owned()
-        }
-        "back-off" if says(&["no build context"]) => {
-            "install the build contexts, and name their directory in `context_directories` of [node] in \
-             catalog.toml"
-                .to_owned()
-        }
-        "crash-loop" => format!("`companion logs {name}` shows why it exits"),
-        _ => return None,
-    })
+    Some(fix.replace("SYSTEMCTL", systemctl).replace("NAME", status.name.as_str()))
 }
 
 /// What Podman's messages contain if a registry cannot be reached.

@@ -14,7 +14,6 @@ use super::report::VERSION;
 use crate::error::{CommandResult, Verdict};
 use crate::output::words::{span, tenths};
 use crate::output::{Output, Style, Table};
-use crate::runtime::block_on_in_virtual_time;
 
 mod acts;
 mod stage;
@@ -42,43 +41,62 @@ Examples:
 pub(crate) struct Arguments {}
 
 /// Runs all scenarios of the demo.
-pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
+pub(crate) async fn run(output: &Output) -> CommandResult {
     let start = Instant::now();
-    block_on_in_virtual_time(async {
+    if !output.is_json() {
+        output.line("Three companions on a simulated host with virtual time. The manager gets no");
+        output.line("events: its 30 s resync detects each fault.");
+    }
+    let mut stage = Stage::new()?;
+    let mut acts = Vec::new();
+    for scene in &acts::SCENES {
+        let act = stage.play(scene).await;
         if !output.is_json() {
-            output.line(
-                "Three companions on a simulated host with virtual time. The manager gets no",
-            );
-            output.line("events: its 30 s resync detects each fault.");
+            print_act(&act, acts.len() + 1, output);
         }
-        let show = |act: &Act, number: usize| {
-            if !output.is_json() {
-                print_act(act, number, output);
-            }
-        };
-        let mut stage = Stage::new(&show);
-        acts::play_all(&mut stage).await?;
-        stage.manager_ends().await;
-        let violations = stage.host.violations();
-        let ok = violations.is_empty() && stage.acts.iter().all(Act::is_good);
-        if output.is_json() {
-            output.json(&json!({
-                "version": VERSION,
-                "ok": ok,
-                "acts": stage.acts.iter().map(as_json).collect::<Vec<_>>(),
-                "violations": violations.len(),
-                "virtual_seconds": stage.host.now().as_secs(),
-            }));
-        } else {
-            print_summary(&stage, violations.len(), start.elapsed(), output);
-        }
-        Ok(Verdict::of(ok))
-    })
+        acts.push(act);
+    }
+    stage.manager_ends().await;
+    let violations = stage.host.violations().len();
+    let time = stage.host.now().as_secs();
+    let ok = violations == 0 && acts.iter().all(Act::is_good);
+    if output.is_json() {
+        output.json(&json!({
+            "version": VERSION,
+            "ok": ok,
+            "acts": acts.iter().map(as_json).collect::<Vec<_>>(),
+            "violations": violations,
+            "virtual_seconds": time,
+        }));
+        return Ok(Verdict::of(ok));
+    }
+    let mut table = Table::default();
+    let heading = ["scenario", "repaired after"].into_iter();
+    let heading = heading.chain(columns(&Counts::default()).map(|(word, _)| word));
+    table.row(heading.map(str::to_owned).collect::<Vec<_>>());
+    for act in &acts {
+        let after = act.true_after.map_or("never".to_owned(), tenths);
+        let flag = if act.is_good() { "" } else { " (!)" };
+        let mut row = vec![format!("{}{flag}", act.scene.title), after];
+        row.extend(columns(&act.counts).map(|(_, count)| count.to_string()));
+        table.row(row);
+    }
+    output.line("");
+    table.lines().iter().for_each(|line| output.line(line));
+    let repaired = acts.iter().filter(|act| act.is_good()).count();
+    output.line(format!(
+        "\n{repaired} of {} repaired as promised; {violations} violation(s) of host rules; {} of virtual \
+         time in {}",
+        acts.len(),
+        span(time),
+        tenths(start.elapsed()),
+    ));
+    Ok(Verdict::of(ok))
 }
 
 fn print_act(act: &Act, number: usize, output: &Output) {
-    output.line("");
-    output.line(output.styled(Style::Strong, &format!("{number}. {}", act.scene.title)));
+    let title = Style::Strong.paint(&format!("{number}. {}", act.scene.title));
+    output.line(format!("\n{title}"));
     output.line(format!("   {}", act.scene.happened));
     for (after, step) in &act.steps {
         output.line(format!("   {:>9}  {step}", format!("+{}", tenths(*after))));
@@ -87,28 +105,25 @@ fn print_act(act: &Act, number: usize, output: &Output) {
         output.line("              (nothing to do)");
     }
     let promise = act.scene.promise;
-    match (act.true_after, act.is_kept()) {
-        (None, _) => {
+    output.line(match act.true_after {
+        None => {
             let rest = act.untruth.as_deref().unwrap_or("unknown");
-            output.line(format!("   {} {rest}", output.styled(Style::Bad, "not repaired:")));
+            format!("   {} {rest}", Style::Bad.paint("not repaired:"))
         }
-        (Some(after), true) => {
-            let repaired = output.styled(Style::Good, &truth(after));
-            output.line(format!("   {repaired}, {promise}"));
+        Some(after) => {
+            let repaired = match after {
+                Duration::ZERO => "no interruption".to_owned(),
+                after => format!("repaired after {}", tenths(after)),
+            };
+            match act.is_kept() {
+                true => format!("   {}, {promise}", Style::Good.paint(&repaired)),
+                false => {
+                    let broken = Style::Bad.paint("but it broke its promise:");
+                    format!("   {repaired}, {broken} {promise}")
+                }
+            }
         }
-        (Some(after), false) => {
-            let broken = output.styled(Style::Bad, "but it broke its promise:");
-            output.line(format!("   {}, {broken} {promise}", truth(after)));
-        }
-    }
-}
-
-/// Describes how long the repair took.
-fn truth(after: Duration) -> String {
-    match after {
-        Duration::ZERO => "no interruption".to_owned(),
-        after => format!("repaired after {}", tenths(after)),
-    }
+    });
 }
 
 /// The counters of a scenario, with their labels.
@@ -121,29 +136,6 @@ fn columns(counts: &Counts) -> [(&'static str, u32); 6] {
         ("builds", counts.builds),
         ("network", counts.network),
     ]
-}
-
-fn print_summary(stage: &Stage<'_>, violations: usize, real: Duration, output: &Output) {
-    let mut table = Table::default();
-    let [a, b, c, d, e, f] = columns(&Counts::default()).map(|(word, _)| word.to_owned());
-    table.row(["scenario".to_owned(), "repaired after".to_owned(), a, b, c, d, e, f]);
-    for act in &stage.acts {
-        let after = act.true_after.map_or("never".to_owned(), tenths);
-        let flag = if act.is_good() { "" } else { " (!)" };
-        let [a, b, c, d, e, f] = columns(&act.counts).map(|(_, count)| count.to_string());
-        table.row([format!("{}{flag}", act.scene.title), after, a, b, c, d, e, f]);
-    }
-    output.line("");
-    table.lines().iter().for_each(|line| output.line(line));
-    let repaired = stage.acts.iter().filter(|act| act.is_good()).count();
-    output.line("");
-    output.line(format!(
-        "{repaired} of {} repaired as promised; {violations} violation(s) of host rules; {} of virtual \
-         time in {}",
-        stage.acts.len(),
-        span(stage.host.now().as_secs()),
-        tenths(real),
-    ));
 }
 
 fn as_json(act: &Act) -> Value {

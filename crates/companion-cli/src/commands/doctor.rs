@@ -1,9 +1,11 @@
 //! `companion doctor`: checks of this host, each with the command that fixes a problem.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use archipelago_companions::Catalog;
 use clap::Args;
+use companion_core::error_chain::chain;
 use serde::Serialize;
 use serde_json::json;
 
@@ -11,7 +13,6 @@ use super::report::VERSION;
 use crate::config::Config;
 use crate::error::{CommandResult, Verdict};
 use crate::output::{Output, Style};
-use crate::runtime::block_on_in_real_time;
 
 mod daemon;
 mod files;
@@ -74,6 +75,18 @@ impl Finding {
         Self { state: State::Warning, ..Self::error(check, found, fix) }
     }
 
+    /// The result of a check that needs `fix` unless it succeeded.
+    pub(crate) fn of(
+        check: &'static str,
+        result: Result<impl Into<String>, impl Error>,
+        fix: impl Into<String>,
+    ) -> Self {
+        match result {
+            Ok(found) => Self::ok(check, found),
+            Err(error) => Self::error(check, chain(&error), fix),
+        }
+    }
+
     /// Returns whether it prevents companions from running.
     pub(crate) fn is_error(&self) -> bool {
         self.state == State::Error
@@ -91,7 +104,7 @@ impl Finding {
             State::Warning => ("warning", Style::Busy),
             State::Error => ("error  ", Style::Bad),
         };
-        output.line(format!("{} {}: {}", output.styled(style, word), self.check, self.found));
+        output.line(format!("{} {}: {}", style.paint(word), self.check, self.found));
         if let Some(fix) = &self.fix {
             output.line(format!("        fix: {fix}"));
         }
@@ -99,12 +112,12 @@ impl Finding {
 }
 
 /// Runs all checks and prints the findings.
-pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+pub(crate) async fn run(config: &Config, output: &Output) -> CommandResult {
     if config.host.is_simulated() {
         output.note("the simulated host has no prerequisites; `--host user` checks this machine");
         return Ok(Verdict::Done);
     }
-    let findings = block_on_in_real_time(async { Ok(examine(config).await) })?;
+    let findings = examine(config).await;
     let ok = !findings.iter().any(Finding::is_error);
     if output.is_json() {
         output.json(&json!({ "version": VERSION, "ok": ok, "checks": findings }));

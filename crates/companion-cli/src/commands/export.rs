@@ -5,9 +5,8 @@ use clap::Args;
 use crate::config::Config;
 use crate::desired_file::DesiredFile;
 use crate::error::{CommandResult, Verdict};
-use crate::hosts::Opening;
+use crate::hosts::store;
 use crate::output::Output;
-use crate::runtime::block_on;
 
 /// Print the desired state as a file for `companion apply`
 ///
@@ -24,17 +23,14 @@ Examples:
 pub(crate) struct Arguments {}
 
 /// Prints the desired state.
-pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config, async {
-        let store = Opening::new(config, "companion export").store().await?;
-        let file = DesiredFile::new(store.installed().await?);
-        if file.apps.is_empty() {
-            output.note("no app is recorded as installed");
-        }
-        match output.is_json() {
-            true => output.json(&file),
-            false => output.bytes(file.to_toml().as_bytes()),
-        }
-        Ok(Verdict::Done)
-    })
+pub(crate) async fn run(config: &Config, output: &Output) -> CommandResult {
+    let file = DesiredFile::new(store(config).await?.installed().await?);
+    if file.apps.is_empty() {
+        output.note("no app is recorded as installed");
+    }
+    match output.is_json() {
+        true => output.json(&file),
+        false => output.bytes(file.to_toml()?.as_bytes()),
+    }
+    Ok(Verdict::Done)
 }

@@ -9,10 +9,9 @@ use serde_json::json;
 use super::report::VERSION;
 use crate::config::Config;
 use crate::error::{CommandResult, Verdict};
-use crate::hosts::Opening;
+use crate::hosts::store;
 use crate::names;
 use crate::output::{Output, Style, words};
-use crate::runtime::block_on_in_real_time;
 
 /// Print past actions on companions, with their time, reason and requester
 ///
@@ -40,40 +39,31 @@ pub(crate) struct Arguments {
 }
 
 /// Prints the history.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on_in_real_time(async {
-        let store = Opening::new(config, "companion history").store().await?;
-        let mut events = read_events(store.dir()).await?;
-        if let Some(name) = &arguments.name {
-            store.inputs().refresh();
-            let catalog = store.inputs().catalog();
-            let is_named = |event: &EventRecord| {
-                event.companion.as_ref().is_some_and(|companion| companion.as_str() == name)
-            };
-            if events.iter().any(is_named) {
-                // Also of a companion that the catalog no longer has.
-                events.retain(is_named);
-            } else {
-                let named = names::companions(&catalog, name)?;
-                events
-                    .retain(|event| event.companion.as_ref().is_some_and(|it| named.contains(it)));
-            }
-        }
-        if !output.is_json() {
-            // Print only the end of each step.
-            events.retain(|event| !matches!(event.kind, EventKind::Started));
-        }
-        let newest = events.split_off(events.len().saturating_sub(arguments.lines));
-        if output.is_json() {
-            output.json(&json!({ "version": VERSION, "events": newest }));
-        } else {
-            newest.iter().for_each(|event| output.line(line(event, output)));
-        }
-        Ok(Verdict::Done)
-    })
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let store = store(config).await?;
+    let mut events = read_events(store.dir()).await?;
+    if let Some(text) = &arguments.name {
+        store.inputs().refresh();
+        // Also a companion that the catalog no longer has.
+        let has_events =
+            |name: &_| events.iter().any(|event| event.companion.as_ref() == Some(name));
+        let named = names::companions(&store.inputs().catalog(), text, has_events)?;
+        events.retain(|event| event.companion.as_ref().is_some_and(|it| named.contains(it)));
+    }
+    if !output.is_json() {
+        // Print only the end of each step.
+        events.retain(|event| !matches!(event.kind, EventKind::Started));
+    }
+    let newest = events.split_off(events.len().saturating_sub(arguments.lines));
+    if output.is_json() {
+        output.json(&json!({ "version": VERSION, "events": newest }));
+    } else {
+        newest.iter().for_each(|event| output.line(line(event)));
+    }
+    Ok(Verdict::Done)
 }
 
-fn line(event: &EventRecord, output: &Output) -> String {
+fn line(event: &EventRecord) -> String {
     let (style, word) = match event.kind {
         EventKind::Started => (Style::Busy, "started"),
         EventKind::Done => (Style::Good, "done"),
@@ -83,7 +73,7 @@ fn line(event: &EventRecord, output: &Output) -> String {
         EventKind::Leader => (Style::Strong, "leader"),
     };
     let mut text = words::timestamp(UNIX_EPOCH + Duration::from_millis(event.at));
-    text.push_str(&format!("  {}", output.styled(style, word)));
+    text.push_str(&format!("  {}", style.paint(word)));
     text.extend(event.companion.iter().map(|name| format!(" {name}")));
     text.push_str(&format!(" {}", event.action));
     text.extend(event.message.iter().map(|message| format!(": {}", message.escape_debug())));

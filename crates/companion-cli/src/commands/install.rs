@@ -1,15 +1,14 @@
 //! `companion install`: records apps as installed and starts their companions.
 
-use archipelago_companions::{AppId, Catalog};
+use archipelago_companions::AppId;
 use clap::Args;
 
 use super::report::carry_out;
 use crate::config::Config;
 use crate::error::CommandResult;
-use crate::hosts::Opening;
-use crate::names::{self, NamedApp};
+use crate::hosts::{open, store, valid_catalog};
+use crate::names;
 use crate::output::Output;
-use crate::runtime::block_on;
 
 /// Record apps as installed, and start their companions
 ///
@@ -33,28 +32,11 @@ pub(crate) struct Arguments {
 }
 
 /// Records the intent and waits for the result.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config, async {
-        let opening = Opening::new(config, "companion install").showing(output);
-        let inputs = opening.store().await?.inputs().refresh();
-        if let Some(problem) = inputs.problem {
-            return Err(problem.into());
-        }
-        let catalog = inputs.catalog.unwrap_or_else(|| Catalog::builtin().into());
-        let has_companions = |app: &AppId| !catalog.companions_for(app).is_empty();
-        let named = |text: &String| names::app(&catalog, text, has_companions, has_companions);
-        let apps = noted(arguments.apps.iter().map(named), output)?;
-        let companions = opening.open(output).await?;
-        Ok(carry_out(&companions, companions.record_apps(&apps, &[]), config, output).await?.0)
-    })
-}
-
-/// Returns the named apps, and prints the notes about their names.
-pub(super) fn noted(
-    named: impl Iterator<Item = CommandResult<NamedApp>>,
-    output: &Output,
-) -> CommandResult<Vec<AppId>> {
-    let named = named.collect::<CommandResult<Vec<_>>>()?;
-    named.iter().filter_map(|named| named.note.as_ref()).for_each(|note| output.note(note));
-    Ok(named.into_iter().map(|named| named.app).collect())
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let catalog = valid_catalog(&*store(config).await?)?;
+    let has_companions = |app: &AppId| !catalog.companions_for(app).is_empty();
+    let texts = arguments.apps.iter().map(String::as_str);
+    let apps = names::apps(&catalog, texts, has_companions, has_companions, output)?;
+    let companions = open(config, output).await?;
+    Ok(carry_out(&companions, companions.record_apps(&apps, &[]), config, output).await?.0)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
 
 use archipelago_companions::Catalog;
 use clap::Args;
@@ -54,15 +55,12 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> CommandResult {
         return Err(CommandError::host("the simulated host has no log"));
     }
     let Arguments { names, all, follow, lines, since } = arguments;
-    let companions = companions(config, names, *all)?;
-    let lines = lines.or(since.is_none().then_some(LINES));
-    let (since, follow) = (since.clone(), *follow);
     let query = LogQuery {
-        companions: companions.into_iter().collect(),
+        companions: companions(config, names, *all)?.into_iter().collect(),
         daemon: *all,
-        lines,
-        since,
-        follow,
+        lines: lines.or(since.is_none().then_some(LINES)),
+        since: since.clone(),
+        follow: *follow,
     };
     let mut command = host.log_command(&query)?;
     let error = command.exec();
@@ -89,22 +87,24 @@ fn companions(
     }
     let mut companions = BTreeSet::new();
     for text in texts {
-        let unknown = match names::companions(&catalog, text) {
-            Ok(names) => {
-                companions.extend(names);
-                continue;
+        let named = names::companions(&catalog, text, |name| has_log(config, name));
+        companions.extend(named.map_err(|unknown| match &broken {
+            None => unknown,
+            Some(error) => {
+                unknown.hinted(format!("only the built-in companions are known: {error}"))
             }
-            Err(unknown) => unknown,
-        };
-        let of_host = CompanionName::new(text.as_str()).ok();
-        match (of_host.filter(|name| config.host.has_log(name)), &broken) {
-            (Some(name), _) => companions.extend([name]),
-            (None, None) => return Err(unknown),
-            (None, Some(error)) => {
-                let message = format!("only the built-in companions are known: {error}");
-                return Err(unknown.hinted(message));
-            }
-        }
+        })?);
     }
     Ok(companions)
+}
+
+/// Returns whether a companion outside the catalog has a unit or a log.
+fn has_log(config: &Config, name: &CompanionName) -> bool {
+    if matches!(config.host.unit_text(name), Ok(Some(_))) {
+        return true;
+    }
+    let companions = vec![name.clone()];
+    let query = LogQuery { companions, lines: Some(1), ..LogQuery::default() };
+    let printed = config.host.log_command(&query).map(|mut log| log.stdin(Stdio::null()).output());
+    matches!(printed, Ok(Ok(printed)) if printed.status.success() && !printed.stdout.is_empty())
 }

@@ -1,6 +1,6 @@
 //! `companion man`: the manual pages, generated from the help texts and the reference of catalog files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -41,30 +41,24 @@ pub(crate) fn run(arguments: &Arguments, command: clap::Command, output: &Output
     }
     let mut command = command.disable_help_subcommand(true);
     command.build();
+    let rendered = |command| {
+        page::page(command, &date)
+            .map_err(|error| CommandError::failure(format!("failed to generate the page: {error}")))
+    };
     let Some(directory) = &arguments.directory else {
-        output.bytes(&rendered(&command, &date)?);
+        output.bytes(&rendered(&command)?);
         return Ok(Verdict::Done);
     };
     if !directory.is_dir() {
         return Err(CommandError::input(format!("`{}` is not a directory", directory.display())));
     }
-    write(directory, &command, &date)?;
-    for subcommand in command.get_subcommands() {
-        write(directory, subcommand, &date)?;
+    for command in std::iter::once(&command).chain(command.get_subcommands()) {
+        let path = directory.join(format!("{}.1", page::name(command)));
+        std::fs::write(&path, rendered(command)?).map_err(|error| {
+            CommandError::failure(format!("failed to write `{}`: {error}", path.display()))
+        })?;
     }
     Ok(Verdict::Done)
-}
-
-fn rendered(command: &clap::Command, date: &str) -> CommandResult<Vec<u8>> {
-    page::page(command, date)
-        .map_err(|error| CommandError::failure(format!("failed to generate the page: {error}")))
-}
-
-fn write(directory: &Path, command: &clap::Command, date: &str) -> CommandResult<()> {
-    let path = directory.join(format!("{}.1", page::name(command)));
-    std::fs::write(&path, rendered(command, date)?).map_err(|error| {
-        CommandError::failure(format!("failed to write `{}`: {error}", path.display()))
-    })
 }
 
 /// Returns the day of `epoch` in seconds since 1970 (reproducible-builds.org), else of `now`.

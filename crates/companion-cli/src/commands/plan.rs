@@ -2,18 +2,16 @@
 
 use archipelago_companions::StepReport;
 use clap::Args;
-use serde::Serialize;
+use companion_core::plan::{Blocked, Plan};
+use serde_json::json;
 
-use super::report::{BlockedRow, VERSION, plan_lines};
+use super::report::VERSION;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::Opening;
-use crate::output::Output;
-use crate::runtime::block_on;
+use crate::hosts::open_to_look;
+use crate::output::{Output, Style};
 
 mod diff;
-
-use diff::FileDiff;
 
 /// Print the plan of a reconcile, without executing it
 ///
@@ -41,56 +39,54 @@ pub(crate) struct Arguments {
     diff: bool,
 }
 
-#[derive(Serialize)]
-struct PlanReport<'a> {
-    version: u32,
-    converged: bool,
-    steps: Vec<StepReport>,
-    blocked: Vec<BlockedRow<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    diffs: Option<Vec<FileDiff>>,
-}
-
 /// Prints the plan.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config, async {
-        let Some(companions) = Opening::new(config, "companion plan").open_to_look(output).await?
-        else {
-            print_nothing(arguments.diff, output);
-            return Ok(Verdict::Done);
-        };
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let (mut plan, mut now) = (Plan::default(), None);
+    if let Some(companions) = open_to_look(config, output).await? {
         let reconcile = companions.reconciler().dry_run().await?;
         if let Some(violation) = reconcile.violations.first() {
             let message = format!("the plan violates an invariant and is rejected: {violation}");
             return Err(CommandError::failure(message));
         }
-        let plan = &reconcile.plan;
-        let diffs = match arguments.diff {
-            true => Some(diff::of(plan, config).await?),
-            false => None,
-        };
-        if output.is_json() {
-            output.json(&PlanReport {
-                version: VERSION,
-                converged: plan.is_converged(),
-                steps: plan.steps.iter().map(StepReport::planned).collect(),
-                blocked: plan.blocked.iter().map(|b| BlockedRow::of(b, &reconcile)).collect(),
-                diffs,
-            });
-        } else {
-            plan_lines(plan, &reconcile, output);
-            diffs.iter().flatten().for_each(|diff| diff.print(output));
-        }
-        Ok(Verdict::Done)
-    })
-}
-
-fn print_nothing(with_diffs: bool, output: &Output) {
+        (plan, now) = (reconcile.plan, Some(reconcile.at));
+    }
+    let diffs = match arguments.diff {
+        true => diff::of(&plan, config).await?,
+        false => Vec::new(),
+    };
+    // Seconds until the next attempt, apart from the regular resync.
+    let retry_in = |blocked: &Blocked| Some(now?.until(blocked.retry_at?).as_secs());
     if output.is_json() {
-        let (steps, blocked) = (Vec::new(), Vec::new());
-        let diffs = with_diffs.then(Vec::new);
-        output.json(&PlanReport { version: VERSION, converged: true, steps, blocked, diffs });
-    } else {
+        let blocked = plan.blocked.iter().map(|blocked| {
+            json!({
+                "companion": blocked.companion,
+                "waiting_on": blocked.waiting_on,
+                "why": blocked.waiting_on.to_string(),
+                "retry_in": retry_in(blocked),
+            })
+        });
+        let mut report = json!({
+            "version": VERSION,
+            "converged": plan.is_converged(),
+            "steps": plan.steps.iter().map(StepReport::planned).collect::<Vec<_>>(),
+            "blocked": blocked.collect::<Vec<_>>(),
+        });
+        if arguments.diff {
+            report["diffs"] = json!(diffs);
+        }
+        output.json(&report);
+        return Ok(Verdict::Done);
+    }
+    plan.steps.iter().for_each(|step| output.line(step.to_string()));
+    for blocked in &plan.blocked {
+        let waits = Style::Busy.paint("blocked");
+        let again = retry_in(blocked).map(|seconds| format!(" (next attempt in {seconds} s)"));
+        let (name, why) = (&blocked.companion, &blocked.waiting_on);
+        output.line(format!("{waits} {name}: {why}{}", again.unwrap_or_default()));
+    }
+    if plan.is_converged() {
         output.line("nothing to do");
     }
+    diffs.iter().for_each(|diff| diff.print(output));
+    Ok(Verdict::Done)
 }

@@ -4,10 +4,9 @@ use clap::Args;
 
 use super::report;
 use crate::config::Config;
-use crate::error::CommandResult;
-use crate::hosts::{IntentIs, Opening, unless_interrupted};
+use crate::error::{CommandError, CommandResult};
+use crate::hosts::{open, unless_interrupted, valid_catalog};
 use crate::output::Output;
-use crate::runtime::block_on;
 
 /// Reconcile all companions with the desired state
 ///
@@ -26,19 +25,15 @@ Examples:
 pub(crate) struct Arguments {}
 
 /// Reconciles and prints the result.
-pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config, async {
-        let opening = Opening::new(config, "companion reconcile").showing(output);
-        let companions = opening.open(output).await?;
-        if let Some(problem) = companions.store().inputs().refresh().problem {
-            return Err(problem.into());
-        }
-        let work = async {
-            companions.sync(&[]).await?;
-            let generation = companions.renew().await?;
-            let converged = companions.converge(generation, None).await?;
-            Ok(report::converged(&converged, None, config.host.daemon_scope(), output))
-        };
-        unless_interrupted(&companions, IntentIs::None, work).await
-    })
+pub(crate) async fn run(config: &Config, output: &Output) -> CommandResult {
+    let companions = open(config, output).await?;
+    valid_catalog(companions.store())?;
+    let work = async {
+        companions.sync(&[]).await?;
+        let generation = companions.renew().await?;
+        companions.converge(generation, None).await
+    };
+    let interrupted = CommandError::failure("interrupted");
+    let converged = unless_interrupted(&companions, interrupted, work).await?;
+    Ok(report::converged(&converged, None, config.host.daemon_scope(), output))
 }

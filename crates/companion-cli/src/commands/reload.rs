@@ -5,9 +5,8 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{IntentIs, Opening, unless_interrupted};
+use crate::hosts::{open, unless_interrupted};
 use crate::output::Output;
-use crate::runtime::block_on_in_real_time;
 
 /// Make the daemon read its catalog again, and wait for the result
 ///
@@ -24,20 +23,18 @@ Examples:
 pub(crate) struct Arguments {}
 
 /// Requests the reload and waits for it.
-pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on_in_real_time(async {
-        let companions = Opening::new(config, "companion reload").open(output).await?;
-        let reload = async { Ok(companions.reload().await?) };
-        match unless_interrupted(&companions, IntentIs::None, reload).await? {
-            Reloaded::Nobody => {
-                Err(CommandError::failure("no daemon runs, so there is nothing to reload")
-                    .hinted("`companion setup` starts it"))
-            }
-            Reloaded::Refused(problem) => Err(problem.into()),
-            Reloaded::InForce => {
-                output.note("catalog reloaded");
-                Ok(Verdict::Done)
-            }
+pub(crate) async fn run(config: &Config, output: &Output) -> CommandResult {
+    let companions = open(config, output).await?;
+    let interrupted = CommandError::failure("interrupted");
+    match unless_interrupted(&companions, interrupted, companions.reload()).await? {
+        Reloaded::Nobody => {
+            Err(CommandError::failure("no daemon runs, so there is nothing to reload")
+                .hinted("`companion setup` starts it"))
         }
-    })
+        Reloaded::Refused(problem) => Err(problem.into()),
+        Reloaded::InForce => {
+            output.note("catalog reloaded");
+            Ok(Verdict::Done)
+        }
+    }
 }

@@ -1,21 +1,17 @@
 //! `companion remove`: records apps as removed and removes their companions.
 
-use std::collections::BTreeSet;
-
 use archipelago_companions::{AppId, Companions};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::DesiredStore as _;
 use companion_core::status::Health;
 
-use super::install::noted;
 use super::report::carry_out;
 use crate::config::Config;
 use crate::error::{CommandResult, Verdict};
-use crate::hosts::Opening;
+use crate::hosts::open;
 use crate::names;
 use crate::output::Output;
-use crate::runtime::block_on;
 
 /// Record apps as removed, and remove their companions
 ///
@@ -46,17 +42,13 @@ pub(crate) struct Arguments {
 }
 
 /// Records the removal and waits for the result.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    let Arguments { apps, all, images } = arguments;
-    block_on(config, async {
-        let opening = Opening::new(config, "companion remove").showing(output);
-        let companions = opening.open(output).await?;
-        let apps = match all {
-            true => all_apps(&companions).await?,
-            false => named_apps(&companions, apps, output).await?,
-        };
-        remove(&companions, &apps, *images, config, output).await
-    })
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let companions = open(config, output).await?;
+    let apps = match arguments.all {
+        true => all_apps(&companions).await?,
+        false => named_apps(&companions, &arguments.apps, output).await?,
+    };
+    remove(&companions, &apps, arguments.images, config, output).await
 }
 
 /// Removes `apps`, and with `images` the images of their companions.
@@ -70,24 +62,15 @@ pub(super) async fn remove(
     let intent = companions.record_apps(&[], apps);
     let (verdict, concerned) = carry_out(companions, intent, config, output).await?;
     if images && verdict == Verdict::Done {
-        let removed = remove_images(companions, &concerned.removed, config).await?;
+        let catalog = companions.catalog();
+        let desired = companions.store().load().await?;
+        let needed: Vec<_> = desired.present().map(|(_, it)| &it.spec.image).collect();
+        let specs = concerned.removed.iter().filter_map(|name| catalog.companion(name));
+        let unneeded = specs.map(|spec| &spec.image).filter(|image| !needed.contains(image));
+        let removed = config.host.remove_images(&unneeded.cloned().collect::<Vec<_>>()).await?;
         output.note(format!("removed {removed} image(s) that were built here"));
     }
     Ok(verdict)
-}
-
-async fn remove_images(
-    companions: &Companions,
-    names: &BTreeSet<CompanionName>,
-    config: &Config,
-) -> CommandResult<usize> {
-    let catalog = companions.catalog();
-    let desired = companions.store().load().await?;
-    let needed: Vec<_> = desired.present().map(|(_, companion)| &companion.spec.image).collect();
-    let specs = names.iter().filter_map(|name| catalog.companion(name));
-    let sources = specs.map(|spec| &spec.image).filter(|image| !needed.contains(image));
-    let sources: Vec<_> = sources.cloned().collect();
-    Ok(config.host.remove_images(&sources).await?)
 }
 
 /// Returns all apps: the installed ones, and those of the catalog whose companions are managed on the host although nobody
@@ -115,5 +98,5 @@ async fn named_apps(
     let recorded = companions.installed().await?;
     let known = |app: &AppId| !catalog.companions_for(app).is_empty() || recorded.contains(app);
     let is_installed = |app: &AppId| recorded.contains(app);
-    noted(texts.iter().map(|text| names::app(&catalog, text, known, is_installed)), output)
+    names::apps(&catalog, texts.iter().map(String::as_str), known, is_installed, output)
 }

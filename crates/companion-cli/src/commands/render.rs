@@ -46,23 +46,19 @@ pub(crate) struct Arguments {
     manifest: Option<PathBuf>,
     /// Render for this version of Podman
     #[arg(long, value_name = "VERSION", default_value = "5.4.2")]
-    podman_version: String,
+    podman_version: PodmanVersion,
 }
 
 /// Prints the unit.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    let version: PodmanVersion = arguments
-        .podman_version
-        .parse()
-        .map_err(|error| CommandError::input(format!("`--podman-version`: {}", chain(&error))))?;
     let spec = spec(arguments, config, output)?;
     let unit = unit(&spec)?;
-    let RenderedUnit { revision, text } = config.host.render(&unit, version)?;
+    let RenderedUnit { revision, text } = config.host.render(&unit, arguments.podman_version)?;
     if output.is_json() {
         output.json(&json!({
             "version": VERSION,
             "name": spec.name,
-            "podman_version": arguments.podman_version,
+            "podman_version": arguments.podman_version.to_string(),
             "file": format!("{}.container", spec.name),
             "unit": text,
         }));

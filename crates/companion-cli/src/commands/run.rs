@@ -2,34 +2,30 @@
 //!
 //! Companions belong to the service manager: they keep running when the daemon exits or crashes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use archipelago_companions::metrics::{Metrics, MetricsFile, MetricsSocket};
+use archipelago_companions::published::{EventKind, EventRecord};
 use clap::Args;
 use companion_core::error_chain::chain;
-use companion_core::model::companion::CompanionName;
 use companion_core::ports::PortError;
 use companion_core::reconciler::{Reconcile, ReconcileError};
-use companion_core::status::{Health, status};
+use companion_core::status::status;
 use sd_notify::NotifyState;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use crate::arguments::absolute_path;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{Opening, signals};
+use crate::hosts::{open_for_daemon, signals};
 use crate::output::Output;
-use crate::runtime::block_on_in_real_time;
-
-mod watchdog;
-
-use watchdog::Watchdog;
 
 /// Run the reconcile loop (daemon)
 ///
@@ -52,7 +48,7 @@ pub(crate) struct Arguments {
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     resync: u64,
     /// Write metrics for Prometheus to FILE after each reconcile (node-exporter's textfile collector reads *.prom)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = absolute_path())]
     metrics_file: Option<PathBuf>,
     /// Answer HTTP requests for metrics on the Unix socket PATH
     #[arg(long, value_name = "PATH")]
@@ -78,45 +74,71 @@ impl Arguments {
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     let resync = Duration::from_secs(arguments.resync);
-    block_on_in_real_time(async {
-        let shutdown = CancellationToken::new();
-        let metrics = Metrics::default();
-        let _exported_until_the_end = arguments.export(&metrics).await?;
-        let opening = Opening::new(config, "companion run").daemon(resync, metrics);
-        let companions = opening.open(output).await?;
-        listen(&shutdown, &companions.wake())?;
-        let watchdog = Watchdog::start(companions.heartbeat());
-        info!("companion {} started", env!("CARGO_PKG_VERSION"));
-        let mut known = Known::default();
-        let led = companions.run(resync, shutdown, |reconcile| {
-            known.report(reconcile);
-            if watchdog.ready() {
-                notify(&[NotifyState::Ready]);
-            }
-        });
-        led.await.map_err(|error| refused(&error))?;
-        Ok(Verdict::Done)
-    })
+    let shutdown = CancellationToken::new();
+    let metrics = Metrics::default();
+    let _exported_until_the_end = arguments.export(&metrics).await?;
+    let companions = open_for_daemon(config, output, |options| {
+        let options = options.with_resync(resync).with_metrics(metrics);
+        options.with_listener(Arc::new(log_state))
+    });
+    let companions = companions.await?;
+    listen(&shutdown, companions.wake())?;
+    let ready = Arc::new(AtomicBool::new(false));
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        tokio::spawn(feed_watchdog(limit, companions.heartbeat(), Arc::clone(&ready)));
+    }
+    info!("companion {} started", env!("CARGO_PKG_VERSION"));
+    let mut last = String::new();
+    let led = companions.run(resync, shutdown, |reconcile| {
+        let text = summary(reconcile);
+        if text != last {
+            notify(&[NotifyState::Status(&text)]);
+            last = text;
+        }
+        if !ready.swap(true, Ordering::Relaxed) {
+            notify(&[NotifyState::Ready]);
+        }
+    });
+    led.await.map_err(|error| match error {
+        ReconcileError::Led { by } => {
+            let message = format!("another daemon is the leader of this host: {by}");
+            CommandError::failure(message).hinted(
+                "if it is the service, `systemctl --user status companion.service` shows it",
+            )
+        }
+        error => error.into(),
+    })?;
+    Ok(Verdict::Done)
 }
 
-fn refused(error: &ReconcileError) -> CommandError {
-    match error {
-        ReconcileError::Led { by } => {
-            CommandError::failure(format!("another daemon is the leader of this host: {by}"))
-                .hinted(
-                    "if it is the service, `systemctl --user status companion.service` shows it",
-                )
-        }
-        ReconcileError::Leadership(_) | ReconcileError::Desired(_) => {
-            CommandError::failure(chain(error))
+/// Sends keep-alive messages for systemd's watchdog while the reconcile loop makes progress.
+///
+/// They are sent from the thread of the loop: if it hangs, `WatchdogSec=` expires. Until the first reconcile,
+/// they also extend the start timeout, because the daemon may wait for a command that leads.
+async fn feed_watchdog(limit: Duration, heartbeat: Arc<Heartbeat>, ready: Arc<AtomicBool>) {
+    // sd_watchdog_enabled(3) recommends half of the limit; a third leaves a margin for a busy machine.
+    let mut beats = tokio::time::interval(limit / 3);
+    let more = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+    loop {
+        beats.tick().await;
+        match heartbeat.stuck_for() {
+            None => {
+                notify(&[NotifyState::Watchdog]);
+                if !ready.load(Ordering::Relaxed) {
+                    notify(&[NotifyState::ExtendTimeoutUsec(more)]);
+                }
+            }
+            Some(time) => {
+                error!("the reconcile loop has made no progress for {} s", time.as_secs());
+            }
         }
     }
 }
 
 /// Handles SIGTERM and SIGINT (shutdown) and SIGHUP (reconcile now).
-fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()> {
+fn listen(shutdown: &CancellationToken, wake: Arc<Notify>) -> CommandResult<()> {
     let ended = shutdown.clone();
     let (mut terminate, mut interrupt) =
         (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
@@ -129,7 +151,7 @@ fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()>
         notify(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
         ended.cancel();
     });
-    let (mut hangup, wake) = (signals(SignalKind::hangup())?, Arc::clone(wake));
+    let mut hangup = signals(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             wake.notify_one();
@@ -145,50 +167,32 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// The last reported state of the companions.
-#[derive(Debug, Default)]
-struct Known {
-    health: BTreeMap<CompanionName, Health>,
-    status: String,
+/// Logs a changed state of a companion.
+fn log_state(event: &EventRecord) {
+    let (EventKind::State, Some(name)) = (event.kind, &event.companion) else { return };
+    let health = &*event.action;
+    match &event.message {
+        Some(why) if !matches!(health, "progressing" | "removing") => {
+            warn!("{name} is {health}: {why}");
+        }
+        _ => info!("{name} is {health}"),
+    }
 }
 
-impl Known {
-    /// Logs changes, and sends a one-line status to systemd.
-    fn report(&mut self, reconcile: &Result<Reconcile, ReconcileError>) {
-        let text = match reconcile {
-            Ok(reconcile) => self.changes(reconcile),
-            Err(error) => error.chain(),
-        };
-        if text != self.status {
-            notify(&[NotifyState::Status(&text)]);
-            self.status = text;
-        }
-    }
-
-    fn changes(&mut self, reconcile: &Reconcile) -> String {
-        let companions = status(reconcile);
-        let mut trouble = Vec::new();
-        for companion in &companions {
-            let (name, health, why) = (&companion.name, companion.health, &companion.why);
-            if !health.is_healthy() {
-                trouble.push(format!("{name} is {health}: {}", why.join("; ")));
-            }
-            if self.health.insert(name.clone(), health) == Some(health) {
-                continue;
-            }
-            match health {
-                Health::Ready => info!("{name} is ready"),
-                Health::Progressing | Health::Removing => info!("{name} is {health}"),
-                Health::Degraded | Health::Blocked | Health::Orphaned | Health::Unknown => {
-                    warn!("{name} is {health}: {}", why.join("; "));
-                }
-            }
-        }
-        self.health.retain(|name, _| companions.iter().any(|status| status.name == *name));
-        let ready = companions.len() - trouble.len();
-        match trouble.first() {
-            None => format!("{ready} companion(s), all ready"),
-            Some(first) => format!("{ready} of {} companion(s) ready; {first}", companions.len()),
+/// Returns the state of all companions in one line, for systemd.
+fn summary(reconcile: &Result<Reconcile, ReconcileError>) -> String {
+    let companions = match reconcile {
+        Ok(reconcile) => status(reconcile),
+        Err(error) => return error.chain(),
+    };
+    let all = companions.len();
+    let mut trouble = companions.iter().filter(|status| !status.health.is_healthy());
+    match trouble.next() {
+        None => format!("{all} companion(s), all ready"),
+        Some(first) => {
+            let (ready, why) = (all - 1 - trouble.count(), first.why.join("; "));
+            let (name, health) = (&first.name, first.health);
+            format!("{ready} of {all} companion(s) ready; {name} is {health}: {why}")
         }
     }
 }

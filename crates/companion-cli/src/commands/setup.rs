@@ -1,5 +1,6 @@
 //! `companion setup`: installs, enables and starts the daemon's service, and writes its catalog.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use adapter_systemd::Scope;
@@ -8,22 +9,23 @@ use companion_core::error_chain::chain;
 use durable_dir::DirError;
 use serde_json::json;
 
-use super::doctor;
+use super::doctor::{self, Finding};
 use super::report::VERSION;
+use crate::arguments::GlobalArguments;
 use crate::backend::CommandBackend;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
 use crate::output::{Output, Style};
-use crate::runtime::block_on_in_real_time;
 use crate::service::{Systemctl, UNIT, unit};
 
 mod catalog;
-mod files;
 mod plan;
 mod program;
+mod unit_file;
 
-use files::{CatalogPlace, UnitPlace};
-use plan::{Change, Entry, Found, Row};
+use catalog::NewCatalog;
+use plan::{Change, Found, Outcome, Row};
+use unit_file::UnitFile;
 
 /// Install, enable and start the daemon of this program
 ///
@@ -67,7 +69,7 @@ pub(crate) struct Arguments {
 }
 
 /// Sets up or removes the daemon.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     let Some(scope) = config.host.daemon_scope() else {
         let host = match config.host.is_simulated() {
             true => "the simulated host".to_owned(),
@@ -75,55 +77,67 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         };
         return Err(CommandError::input(format!("{host} has no daemon to set up")));
     };
-    if let Some(option) = config.option_of_one_command() {
+    let GlobalArguments { catalog, state_dir, .. } = &config.global;
+    let given = [("--catalog", !catalog.is_empty()), ("--state-dir", state_dir.is_some())];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
         let message = format!("`setup` does not accept `{option}`: the daemon would not use it");
         return Err(CommandError::input(message)
             .hinted("the daemon reads the default catalog and the default state directory"));
     }
-    block_on_in_real_time(async {
-        let setup = Setup::find(scope, arguments, config).await?;
-        let entries = match arguments.remove {
-            true => plan::removal(&setup.found),
-            false => plan::setup(&setup.found, !arguments.no_start),
-        };
-        let mut report = Report::new(output);
-        setup.carry_out(entries, arguments.dry_run, &mut report).await;
-        if arguments.remove {
-            report.note_what_stays(config);
-        } else if !report.failed {
-            report.remaining = doctor::examine(config).await;
-            report.remaining.retain(doctor::Finding::is_left_to_do);
-        }
-        Ok(report.finish())
+    let program = match arguments.remove {
+        true => program::own()?,
+        false => program::own_installed(arguments.force)?,
+    };
+    let (setup, found) = Setup::find(scope, program, arguments.force, config).await?;
+    let plan = match arguments.remove {
+        true => plan::removal(&found),
+        false => [vec![setup.catalog.row()?], plan::setup(&found, !arguments.no_start)].concat(),
+    };
+    let rows = setup.carry_out(plan, arguments.dry_run, output).await;
+    let failed = has_failed(&rows);
+    let mut remaining = Vec::new();
+    if arguments.remove {
+        note_what_stays(config, output);
+    } else if !failed {
+        remaining = doctor::examine(config).await;
+        remaining.retain(Finding::is_left_to_do);
+    }
+    print_end(&rows, &remaining, output);
+    Ok(match remaining.iter().any(Finding::is_error) {
+        _ if failed => Verdict::NotDone,
+        true => Verdict::Missing,
+        false => Verdict::Done,
     })
 }
 
 /// Stops and disables the daemon, and deletes its unit, as `setup --remove` does.
-pub(super) async fn remove_daemon(config: &Config, output: &Output) -> CommandResult<Verdict> {
+pub(super) async fn remove_daemon(config: &Config, output: &Output) -> CommandResult {
     let Some(scope) = config.host.daemon_scope() else { return Ok(Verdict::Done) };
-    let arguments = Arguments { dry_run: false, no_start: false, force: false, remove: true };
-    let setup = Setup::find(scope, &arguments, config).await?;
-    let mut report = Report::new(output);
-    setup.carry_out(plan::removal(&setup.found), false, &mut report).await;
-    Ok(Verdict::of(!report.failed))
+    let (setup, found) = Setup::find(scope, program::own()?, false, config).await?;
+    let rows = setup.carry_out(plan::removal(&found), false, output).await;
+    Ok(Verdict::of(!has_failed(&rows)))
 }
 
-/// The findings, and the files to write.
+fn has_failed(rows: &[Row]) -> bool {
+    rows.iter().any(|row| matches!(row.outcome, Outcome::LeftAlone | Outcome::Failed))
+}
+
+/// What the changes are made with.
 struct Setup {
     host: Arc<dyn CommandBackend>,
     systemctl: Systemctl,
-    unit: UnitPlace,
-    catalog: CatalogPlace,
-    found: Found,
+    unit: UnitFile,
+    catalog: NewCatalog,
 }
 
 impl Setup {
     /// Inspects the host without changing it.
-    async fn find(scope: Scope, arguments: &Arguments, config: &Config) -> CommandResult<Self> {
-        let program = match arguments.remove {
-            true => program::own()?,
-            false => program::own_installed(arguments.force)?,
-        };
+    async fn find(
+        scope: Scope,
+        program: PathBuf,
+        force: bool,
+        config: &Config,
+    ) -> CommandResult<(Self, Found)> {
         let text = unit::text(&program, scope).ok_or_else(|| {
             let message = format!("a unit file cannot contain the path `{}`", program.display());
             CommandError::input(message)
@@ -131,57 +145,55 @@ impl Setup {
         })?;
         let systemctl = Systemctl::new(scope);
         let state = systemctl.state().await.map_err(hinted)?;
-        let unit = UnitPlace::new(systemctl.unit_directory().await.map_err(hinted)?, text, scope);
-        let catalog = CatalogPlace::new(scope, config)?;
+        let directory = systemctl.unit_directory().await.map_err(hinted)?;
+        let unit = UnitFile { directory, text };
         let found = Found {
-            unit: unit.find(&state, &program, arguments.force)?,
+            unit: unit.find(&state, &program, scope, force)?,
             unit_path: unit.path(),
-            catalog: catalog.find()?,
-            catalog_path: catalog.path(),
             is_current: state.runs(&program).unwrap_or(true),
             state,
             systemctl: systemctl.shown(),
         };
-        Ok(Self { host: Arc::clone(&config.host), systemctl, unit, catalog, found })
+        let catalog = NewCatalog::of(scope, config)?;
+        Ok((Self { host: Arc::clone(&config.host), systemctl, unit, catalog }, found))
     }
 
-    /// Makes the changes in order, up to the first failure.
-    async fn carry_out(&self, entries: Vec<Entry>, dry_run: bool, report: &mut Report<'_>) {
-        for entry in entries {
-            let change = match entry {
-                Entry::Row(row) => {
-                    report.add(row);
-                    continue;
+    /// Makes and prints the changes in order, up to the first failure.
+    async fn carry_out(&self, plan: Vec<Row>, dry_run: bool, output: &Output) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for mut row in plan {
+            if let Some(change) = row.change.filter(|_| !dry_run) {
+                row.outcome = Outcome::Done;
+                if let Err(error) = self.make(change).await {
+                    row.outcome = Outcome::Failed;
+                    row.text = format!("{}: {error}", row.text);
+                    row.fix = error.hints.first().cloned();
                 }
-                Entry::Change(change) => change,
-            };
-            if dry_run {
-                report.add(change.planned());
-                continue;
             }
-            match self.make(&change).await {
-                Ok(()) => report.add(change.done()),
-                Err(error) => {
-                    let fix = error.hints().first().cloned();
-                    report.add(change.failed(&error.to_string(), fix));
-                    return;
-                }
+            if !output.is_json() {
+                print_row(&row, output);
+            }
+            let failed = row.outcome == Outcome::Failed;
+            rows.push(row);
+            if failed {
+                break;
             }
         }
+        rows
     }
 
-    async fn make(&self, change: &Change) -> CommandResult<()> {
+    async fn make(&self, change: Change) -> CommandResult<()> {
         let unusable = |error: DirError| CommandError::failure(chain(&error));
         match change {
-            Change::WriteUnit { .. } => self.unit.write().map_err(unusable),
-            Change::DeleteUnit { .. } => self.unit.delete().map_err(unusable),
-            Change::WriteCatalog { .. } => self.catalog.write().map_err(unusable),
+            Change::WriteUnit => self.unit.write().map_err(unusable),
+            Change::DeleteUnit => self.unit.delete().map_err(unusable),
+            Change::WriteCatalog => self.catalog.write().map_err(unusable),
             Change::Reload => self.reload().await,
             Change::Enable => self.systemctl.change(&["enable", "--no-reload", UNIT]).await,
             Change::Disable => self.systemctl.change(&["disable", "--no-reload", UNIT]).await,
             Change::Stop => self.systemctl.change(&["stop", UNIT]).await,
             Change::Start => self.start("start").await,
-            Change::Restart { .. } => self.start("restart").await,
+            Change::Restart => self.start("restart").await,
         }
     }
 
@@ -220,73 +232,50 @@ fn hinted(error: CommandError) -> CommandError {
     error.hinted("`companion doctor` lists what is missing, and the commands that fix it")
 }
 
-/// The report of the command.
-struct Report<'o> {
-    output: &'o Output,
-    rows: Vec<Row>,
-    remaining: Vec<doctor::Finding>,
-    failed: bool,
+fn print_row(row: &Row, output: &Output) {
+    let (word, style) = match row.outcome {
+        Outcome::Done => ("done", Style::Good),
+        Outcome::Unchanged => ("unchanged", Style::Faint),
+        Outcome::Planned => ("planned", Style::Busy),
+        Outcome::LeftAlone => ("left alone", Style::Bad),
+        Outcome::Failed => ("failed", Style::Bad),
+    };
+    let word = style.paint(&format!("{word:<10}"));
+    output.line(format!("{word} {}: {}", row.step, row.text));
+    if let Some(fix) = &row.fix {
+        output.line(format!("           fix: {fix}"));
+    }
 }
 
-impl<'o> Report<'o> {
-    fn new(output: &'o Output) -> Self {
-        Self { output, rows: Vec::new(), remaining: Vec::new(), failed: false }
-    }
+fn note_what_stays(config: &Config, output: &Output) {
+    let places = [config.host.default_catalog(), config.state_dir().ok()];
+    let places = places.into_iter().flatten().filter(|path| path.exists());
+    let stays: Vec<_> = places.map(|path| path.display().to_string()).collect();
+    output.note(format!(
+        "companions keep running without the daemon; `companion remove APP` removes those of an app. \
+         These remain: images, and {}",
+        if stays.is_empty() { "nothing else".to_owned() } else { stays.join(" and ") }
+    ));
+}
 
-    fn add(&mut self, row: Row) {
-        self.failed |= row.outcome.is_failure();
-        if !self.output.is_json() {
-            let style = match row.outcome {
-                plan::Outcome::Done => Style::Good,
-                plan::Outcome::Unchanged => Style::Faint,
-                plan::Outcome::Planned => Style::Busy,
-                plan::Outcome::LeftAlone | plan::Outcome::Failed => Style::Bad,
-            };
-            let word = self.output.styled(style, &format!("{:<10}", row.outcome.word()));
-            self.output.line(format!("{word} {}: {}", row.step, row.text));
-            if let Some(fix) = &row.fix {
-                self.output.line(format!("           fix: {fix}"));
-            }
-        }
-        self.rows.push(row);
+/// Prints the report as JSON, or what follows its rows.
+fn print_end(rows: &[Row], remaining: &[Finding], output: &Output) {
+    let has = |outcome| rows.iter().any(|row| row.outcome == outcome);
+    let changed = has(Outcome::Done);
+    if output.is_json() {
+        return output.json(&json!({
+            "version": VERSION,
+            "changed": changed,
+            "steps": rows,
+            "remaining": remaining,
+        }));
     }
-
-    fn note_what_stays(&self, config: &Config) {
-        let places = [config.host.default_catalog(), config.state_dir().ok()];
-        let places = places.into_iter().flatten().filter(|path| path.exists());
-        let stays: Vec<_> = places.map(|path| path.display().to_string()).collect();
-        self.output.note(format!(
-            "companions keep running without the daemon; `companion remove APP` removes those of an app. \
-             These remain: images, and {}",
-            if stays.is_empty() { "nothing else".to_owned() } else { stays.join(" and ") }
-        ));
+    if !changed {
+        let dry_run = if has(Outcome::Planned) { "dry run: " } else { "" };
+        output.line(format!("{dry_run}nothing was changed"));
     }
-
-    fn finish(&self) -> Verdict {
-        let changed = self.rows.iter().any(|row| row.outcome.is_change());
-        if self.output.is_json() {
-            self.output.json(&json!({
-                "version": VERSION,
-                "changed": changed,
-                "steps": self.rows,
-                "remaining": self.remaining,
-            }));
-        } else {
-            let planned = self.rows.iter().any(|row| row.outcome == plan::Outcome::Planned);
-            match (changed, planned) {
-                (false, true) => self.output.line("dry run: nothing was changed"),
-                (false, false) => self.output.line("nothing was changed"),
-                (true, _) => {}
-            }
-            if !self.remaining.is_empty() {
-                self.output.line("remaining steps:");
-                self.remaining.iter().for_each(|finding| finding.print(self.output));
-            }
-        }
-        match self.remaining.iter().any(doctor::Finding::is_error) {
-            _ if self.failed => Verdict::NotDone,
-            true => Verdict::Missing,
-            false => Verdict::Done,
-        }
+    if !remaining.is_empty() {
+        output.line("remaining steps:");
+        remaining.iter().for_each(|finding| finding.print(output));
     }
 }

@@ -2,29 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use archipelago_companions::inputs::InputProblem;
-use archipelago_companions::leader::{Answer, LeaderInfo, ask, leader};
+use archipelago_companions::RecordStore;
+use archipelago_companions::leader::{Answer, ask, leader};
 use archipelago_companions::published::{StatusReport, read_status};
-use archipelago_companions::{Catalog, RecordStore};
 use clap::{Args, ValueEnum};
 use companion_core::model::companion::CompanionName;
 use companion_core::status::{CompanionStatus, Condition, Health};
+use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::Opening;
+use crate::hosts::{open_to_look, store};
 use crate::names as known;
-use crate::output::Output;
-use crate::runtime::block_on;
+use crate::output::{Output, words};
 use crate::scopes;
 use crate::service::{Systemctl, UNIT};
 
 mod print;
-mod watch;
 mod wide;
 
 pub(super) use wide::Facts;
+
+/// How often the status is read for `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+const NO_DAEMON: &str = "no daemon runs, so nothing reconciles; `companion setup` starts it, `companion \
+                         reconcile` reconciles once";
 
 /// Print the state of each companion, its reasons, the next steps, and the leader
 ///
@@ -80,6 +85,7 @@ pub(super) enum Form {
 }
 
 /// The data of the status.
+#[derive(PartialEq)]
 pub(super) struct Found {
     /// The status report.
     pub(super) report: StatusReport,
@@ -91,8 +97,6 @@ pub(super) struct Found {
     pub(super) facts: BTreeMap<CompanionName, Facts>,
     /// Further problems, as messages.
     pub(super) notes: Vec<String>,
-    /// The name of the host.
-    pub(super) host: &'static str,
 }
 
 impl Found {
@@ -108,18 +112,29 @@ impl Found {
 }
 
 /// Prints the status.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    if arguments.watch && config.host.is_simulated() {
-        return Err(CommandError::input("nothing changes on the simulated host"));
-    }
-    block_on(config, async {
-        if arguments.watch {
-            return watch::run(arguments, config, output).await;
-        }
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    if !arguments.watch {
         let found = find(&arguments.names, config, output).await?;
         print::found(&found, arguments.output, config, output).await?;
-        Ok(Verdict::of(found.is_healthy()))
-    })
+        return Ok(Verdict::of(found.is_healthy()));
+    }
+    if config.host.is_simulated() {
+        return Err(CommandError::input("nothing changes on the simulated host"));
+    }
+    let mut last: Option<Found> = None;
+    // Until a signal ends the process or nobody reads the output.
+    while !output.is_closed() {
+        let found = find(&arguments.names, config, output).await?;
+        if last.as_ref() != Some(&found) {
+            if last.is_some() && !output.is_json() {
+                output.line(format!("\n{}", words::timestamp(SystemTime::now())));
+            }
+            print::found(&found, arguments.output, config, output).await?;
+            last = Some(found);
+        }
+        sleep(WATCH_INTERVAL).await;
+    }
+    Ok(Verdict::Done)
 }
 
 /// Returns the status that a leader published, else the observed one, for the companions in `names`.
@@ -128,51 +143,57 @@ pub(super) async fn find(
     config: &Config,
     output: &Output,
 ) -> CommandResult<Found> {
-    let opening = Opening::new(config, "companion status");
-    let store = opening.store().await?;
+    let store = store(config).await?;
     let inputs = store.inputs().refresh();
     let catalog = store.inputs().catalog();
-    let mut found = match published(config, &store).await? {
-        Some(found) => found,
+    let mut notes = Vec::new();
+    let (mut report, answer) = match published(config, &store, &mut notes).await? {
+        Some((report, answer)) => (report, Some(answer)),
         None => {
-            let companions = match inputs.catalog {
-                Some(_) => look(opening, output).await?,
-                // Without a catalog the desired state of the companions is unknown.
-                None => Vec::new(),
-            };
-            alone(companions, &store, inputs.problem.clone(), config)
+            let mut companions = Vec::new();
+            // Without a catalog the desired state of the companions is unknown.
+            if inputs.catalog.is_some()
+                && let Some(host) = open_to_look(config, output).await?
+            {
+                companions = host.status().await?;
+            }
+            if !config.host.is_simulated() {
+                companions.iter_mut().for_each(mark_unreconciled);
+                notes.push(NO_DAEMON.to_owned());
+            }
+            (StatusReport::unpublished(companions, store.inputs(), inputs.problem), None)
         }
     };
-    let named = named(names, &catalog, &found.report.companions)?;
-    if !named.is_empty() {
-        found.report.companions.retain(|status| named.contains(&status.name));
-        let absent = named.into_iter().filter(|name| found.report.companion(name).is_none());
-        found.absent = absent.collect();
+    let mut named = BTreeSet::new();
+    for text in names {
+        let is_found = |name: &_| report.companion(name).is_some();
+        named.extend(known::companions(&catalog, text, is_found)?);
     }
-    let shown = found.report.companions.iter().map(|status| &status.name);
-    let shown = shown.chain(&found.absent);
-    found.facts = wide::facts(shown, &catalog, &store, config).await;
+    if !named.is_empty() {
+        report.companions.retain(|status| named.contains(&status.name));
+    }
+    let absent = named.into_iter().filter(|name| report.companion(name).is_none()).collect();
+    let shown = report.companions.iter().map(|status| &status.name).chain(&absent);
+    let facts = wide::facts(shown, &catalog, &store, config).await;
     if let Some(scope) = config.host.daemon_scope() {
         let uid = rustix::process::geteuid().as_raw();
-        found.notes.extend(scopes::others(scope, uid, Path::new("/run")));
+        notes.extend(scopes::others(scope, uid, Path::new("/run")));
     }
-    Ok(found)
+    Ok(Found { report, answer, absent, facts, notes })
 }
 
-async fn look(opening: Opening<'_>, output: &Output) -> CommandResult<Vec<CompanionStatus>> {
-    Ok(match opening.open_to_look(output).await? {
-        Some(companions) => companions.status().await?,
-        None => Vec::new(),
-    })
-}
-
-/// Returns the published status, if a process leads.
-async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option<Found>> {
+/// Returns the published status and the answer of its leader, if a process leads.
+async fn published(
+    config: &Config,
+    store: &RecordStore,
+    notes: &mut Vec<String>,
+) -> CommandResult<Option<(StatusReport, Answer)>> {
     if config.host.is_simulated() {
         return Ok(None);
     }
-    let Some((dir, leader)) = leads(config, store).await? else { return Ok(None) };
-    let mut notes = Vec::new();
+    // Without a runtime directory there is no leader; other checks report the missing prerequisite.
+    let Ok(dir) = config.host.leader_dir(store.dir()) else { return Ok(None) };
+    let Some(leader) = leader(&dir).await? else { return Ok(None) };
     let report = match read_status(store.dir()).await {
         Ok(report) => report.filter(|report| report.leader.as_ref() == Some(&leader)),
         Err(error) => {
@@ -192,62 +213,22 @@ async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option
             config.host.daemon_scope().map_or("systemctl", |scope| Systemctl::new(scope).shown()),
         ));
     }
-    let answer = Some(ask(&dir).await);
-    let (absent, facts, host) = (Vec::new(), BTreeMap::new(), config.host.name());
-    Ok(Some(Found { report, answer, absent, facts, notes, host }))
+    Ok(Some((report, ask(&dir).await)))
 }
 
-async fn leads(
-    config: &Config,
-    store: &RecordStore,
-) -> CommandResult<Option<(std::path::PathBuf, LeaderInfo)>> {
-    // Without a runtime directory there is no leader; other checks report the missing prerequisite.
-    let Ok(dir) = config.host.leader_dir(store.dir()) else { return Ok(None) };
-    Ok(leader(&dir).await?.map(|leader| (dir, leader)))
-}
-
-/// Returns a report of the observed state without a leader: pending steps are not executed.
-fn alone(
-    mut companions: Vec<CompanionStatus>,
-    store: &RecordStore,
-    problem: Option<InputProblem>,
-    config: &Config,
-) -> Found {
-    let is_real = !config.host.is_simulated();
-    for status in companions.iter_mut().filter(|_| is_real) {
-        if status.health == Health::Progressing && !status.next.is_empty() {
-            let runs = status.revisions.running.is_some();
-            status.health = if runs { Health::Degraded } else { Health::Blocked };
-            status.conditions.push(Condition {
-                reason: "nobody-reconciles".to_owned(),
-                message: "steps are pending, but no daemon runs".to_owned(),
-                attempts: None,
-                next_attempt: None,
-                since: None,
-                retry_at: None,
-            });
-        }
+/// Reports pending steps as not executed, because nobody leads.
+fn mark_unreconciled(status: &mut CompanionStatus) {
+    if status.health != Health::Progressing || status.next.is_empty() {
+        return;
     }
-    let report = StatusReport::unpublished(companions, store.inputs(), problem);
-    let no_daemon = "no daemon runs, so nothing reconciles; `companion setup` starts it, `companion \
-                  reconcile` reconciles once";
-    let notes = is_real.then(|| no_daemon.to_owned()).into_iter().collect();
-    let (absent, facts, host) = (Vec::new(), BTreeMap::new(), config.host.name());
-    Found { report, answer: None, absent, facts, notes, host }
-}
-
-/// Returns the requested companions: each is in the catalog or on the host.
-fn named(
-    names: &[String],
-    catalog: &Catalog,
-    found: &[CompanionStatus],
-) -> CommandResult<BTreeSet<CompanionName>> {
-    let mut all = BTreeSet::new();
-    for text in names {
-        match found.iter().find(|status| status.name.as_str() == text) {
-            Some(status) => all.extend([status.name.clone()]),
-            None => all.extend(known::companions(catalog, text)?),
-        }
-    }
-    Ok(all)
+    let runs = status.revisions.running.is_some();
+    status.health = if runs { Health::Degraded } else { Health::Blocked };
+    status.conditions.push(Condition {
+        reason: "nobody-reconciles".to_owned(),
+        message: "steps are pending, but no daemon runs".to_owned(),
+        attempts: None,
+        next_attempt: None,
+        since: None,
+        retry_at: None,
+    });
 }

@@ -2,17 +2,14 @@
 //!
 //! Each step can be repeated, and what a later step needs is removed last. So a killed command is run again.
 
-use archipelago_companions::Companions;
-use archipelago_companions::leader::leader;
 use clap::Args;
 use companion_core::model::image::ImageSource;
 
 use super::{remove, setup};
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{Opening, leader_place};
+use crate::hosts::{leader_of, open};
 use crate::output::Output;
-use crate::runtime::block_on;
 
 /// Remove all companions, the daemon, the images built here, and the state directory
 ///
@@ -35,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 /// Removes everything.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     if output.is_json() {
         return Err(CommandError::input("`uninstall` has no JSON output"));
     }
@@ -47,62 +44,43 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         );
         return Err(CommandError::input(message).hinted("nothing was changed; confirm with --yes"));
     }
-    block_on(config, async {
-        let opening = Opening::new(config, "companion uninstall").showing(output);
-        let companions = opening.open(output).await?;
-        let apps = remove::all_apps(&companions).await?;
-        let removed = remove::remove(&companions, &apps, false, config, output).await?;
-        if removed != Verdict::Done {
-            return Ok(removed);
-        }
-        let removed = match config.host.daemon_scope() {
-            Some(_) => setup::remove_daemon(config, output).await?,
-            None => Verdict::Done,
-        };
-        if removed != Verdict::Done {
-            return Ok(removed);
-        }
-        refuse_managed(&companions).await?;
-        companions.stop_leading().await;
-        refuse_leader(config).await?;
-        let catalog = companions.catalog();
-        let sources: Vec<ImageSource> = catalog.companions().map(|it| it.image.clone()).collect();
-        let images = config.host.remove_images(&sources).await?;
-        output.line(format!("removed {images} image(s) that were built here"));
-        let store = companions.store();
-        let left = store.delete().await?;
-        output.line(format!("deleted the state in {}", store.dir().display()));
-        for path in &left {
-            output.note(format!(
-                "left alone, because companion did not create it: {}",
-                path.display()
-            ));
-        }
-        if let Some(file) = config.host.default_catalog().filter(|file| file.exists()) {
-            output.note(format!("the catalog remains: {}", file.display()));
-        }
-        Ok(Verdict::Done)
-    })
-}
-
-/// Refuses to delete the state while companions are on the host whose app neither the record nor the catalog knows.
-async fn refuse_managed(companions: &Companions) -> CommandResult<()> {
-    let found = companions.status().await?;
-    let left: Vec<_> = found.iter().map(|status| status.name.as_str()).collect();
-    if left.is_empty() {
-        return Ok(());
+    let companions = open(config, output).await?;
+    let apps = remove::all_apps(&companions).await?;
+    let removed = remove::remove(&companions, &apps, false, config, output).await?;
+    if removed != Verdict::Done {
+        return Ok(removed);
     }
-    Err(CommandError::failure(format!("{} remain on the host", left.join(", ")))
-        .hinted("add their apps to the catalog, then run this again"))
-}
-
-/// Refuses to delete the state of another process that leads, such as a program that embeds companions.
-async fn refuse_leader(config: &Config) -> CommandResult<()> {
-    let Some(place) = leader_place(config)? else { return Ok(()) };
-    let other = leader(&place).await?.filter(|leader| leader.pid != std::process::id());
-    match other {
-        None => Ok(()),
-        Some(other) => Err(CommandError::failure(format!("{other} leads"))
-            .hinted("all companions are removed; stop that process, then run this again")),
+    let removed = setup::remove_daemon(config, output).await?;
+    if removed != Verdict::Done {
+        return Ok(removed);
     }
+    // Companions whose app neither the record nor the catalog knows.
+    let left = companions.status().await?;
+    if !left.is_empty() {
+        let left: Vec<_> = left.iter().map(|status| status.name.as_str()).collect();
+        return Err(CommandError::failure(format!("{} remain on the host", left.join(", ")))
+            .hinted("add their apps to the catalog, then run this again"));
+    }
+    companions.stop_leading().await;
+    // Another process, such as a program that embeds companions, still uses the state.
+    if let Some(other) = leader_of(config).await?
+        && other.pid != std::process::id()
+    {
+        return Err(CommandError::failure(format!("{other} leads"))
+            .hinted("all companions are removed; stop that process, then run this again"));
+    }
+    let catalog = companions.catalog();
+    let sources: Vec<ImageSource> = catalog.companions().map(|it| it.image.clone()).collect();
+    let images = config.host.remove_images(&sources).await?;
+    output.line(format!("removed {images} image(s) that were built here"));
+    let store = companions.store();
+    let left = store.delete().await?;
+    output.line(format!("deleted the state in {}", store.dir().display()));
+    for path in &left {
+        output.note(format!("left alone, because companion did not create it: {}", path.display()));
+    }
+    if let Some(file) = config.host.default_catalog().filter(|file| file.exists()) {
+        output.note(format!("the catalog remains: {}", file.display()));
+    }
+    Ok(Verdict::Done)
 }

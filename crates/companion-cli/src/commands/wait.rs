@@ -11,7 +11,6 @@ use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
 use crate::names;
 use crate::output::Output;
-use crate::runtime::block_on;
 
 /// How often the status is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,28 +36,24 @@ pub(crate) struct Arguments {
 }
 
 /// Waits until all are ready or the timeout expires.
-pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config, async {
-        let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
-        loop {
-            let found = find(&arguments.names, config, output).await?;
-            let companions = &found.report.companions;
-            let unready = companions.iter().filter(|status| status.health != Health::Ready);
-            let mut waits: Vec<_> = unready
-                .map(|status| {
-                    format!("`{}` is {}: {}", status.name, status.health, status.why.join("; "))
-                })
-                .collect();
-            waits.extend(found.absent.iter().map(|name| format!("`{name}` is not installed")));
-            if waits.is_empty() {
-                return Ok(Verdict::Done);
-            }
-            if Instant::now() >= deadline {
-                let message =
-                    format!("not ready within {} s: {}", arguments.timeout, waits.join(", "));
-                return Err(CommandError::failure(message));
-            }
-            sleep(POLL_INTERVAL).await;
+pub(crate) async fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
+    loop {
+        let found = find(&arguments.names, config, output).await?;
+        let companions = found.report.companions.iter();
+        let unready = companions.filter(|status| status.health != Health::Ready).map(|status| {
+            format!("`{}` is {}: {}", status.name, status.health, status.why.join("; "))
+        });
+        let absent = found.absent.iter().map(|name| format!("`{name}` is not installed"));
+        let waits: Vec<_> = unready.chain(absent).collect();
+        if waits.is_empty() {
+            return Ok(Verdict::Done);
         }
-    })
+        if Instant::now() >= deadline {
+            let waits = waits.join(", ");
+            let message = format!("not ready within {} s: {waits}", arguments.timeout);
+            return Err(CommandError::failure(message));
+        }
+        sleep(POLL_INTERVAL).await;
+    }
 }

@@ -1,5 +1,7 @@
 //! Tables with aligned columns; colour sequences have no width.
 
+use anstream::adapter::strip_str;
+
 /// Rows of cells.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -8,14 +10,9 @@ pub(crate) struct Table {
 
 impl Table {
     /// Adds a row.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.row_of(cells.into());
-    }
-
-    /// Adds a row with any number of cells.
-    pub(crate) fn row_of(&mut self, cells: Vec<String>) {
-        let measured = cells.into_iter().map(|cell| {
-            let width = visible_width(&cell);
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
+        let measured = cells.into().into_iter().map(|cell| {
+            let width = strip_str(&cell).map(|visible| visible.chars().count()).sum();
             (cell, width)
         });
         self.rows.push(measured.collect());
@@ -39,21 +36,6 @@ impl Table {
         };
         self.rows.iter().map(line).collect()
     }
-}
-
-/// Returns the number of visible characters, outside of colour sequences.
-fn visible_width(text: &str) -> usize {
-    let mut width = 0;
-    let mut hidden = false;
-    for c in text.chars() {
-        match (hidden, c) {
-            (false, '\u{1b}') => hidden = true,
-            (true, 'm') => hidden = false,
-            (true, _) => {}
-            (false, _) => width += 1,
-        }
-    }
-    width
 }
 
 #[cfg(test)]

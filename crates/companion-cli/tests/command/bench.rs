@@ -83,9 +83,15 @@ impl Bench {
         Ran::of(self.command(arguments).output().unwrap())
     }
 
-    /// Runs the program on the simulated host.
+    /// Runs the program on the simulated host, with the state of the bench.
     pub(crate) fn sim(&self, arguments: &[&str]) -> Ran {
-        self.run(&[&["--host", "sim"], arguments].concat())
+        let state = self.state();
+        self.run(&[&["--host", "sim", "--state-dir", state.to_str().unwrap()], arguments].concat())
+    }
+
+    /// The state directory on the simulated host.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.home().join("state")
     }
 
     /// The names of all entries of the home.

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,10 +61,6 @@ impl Daemon {
         }
     }
 
-    fn state(&self) -> PathBuf {
-        self.bench.home().join("state")
-    }
-
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -80,6 +75,7 @@ impl Daemon {
 fn daemon_is_ready_after_the_first_reconcile_and_stops_on_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let daemon = Daemon::start(&[]);
+        daemon.signal(Signal::HUP);
         daemon.signal(signal);
         daemon.is_told("STOPPING=1");
         let ran = Ran::of(daemon.child.wait_with_output().unwrap());
@@ -90,7 +86,7 @@ fn daemon_is_ready_after_the_first_reconcile_and_stops_on_a_signal() {
 
 /// A process that only records intents in the state directory of `bench`.
 fn recording(bench: &Bench) -> Companions {
-    let store = RecordStore::new(bench.home().join("state"), Arc::new(Catalog::builtin()));
+    let store = RecordStore::new(bench.state(), Arc::new(Catalog::builtin()));
     Companions::on(Arc::new(store), FakeHost::default().ports())
 }
 
@@ -108,7 +104,7 @@ async fn daemon_pings_the_watchdog_and_reconciles_a_new_intent_immediately() {
 #[tokio::test]
 async fn daemon_waits_for_a_leading_command_and_extends_its_start_timeout() {
     let bench = Bench::new();
-    let place = bench.home().join("state/leader");
+    let place = bench.state().join("leader");
     let settings = Settings::default();
     let info = LeaderInfo::of_this_process("a test", Role::Command, "1", "/state", settings);
     let heartbeat = Arc::new(Heartbeat::new(TIMEOUT));
@@ -123,8 +119,7 @@ async fn daemon_waits_for_a_leading_command_and_extends_its_start_timeout() {
 #[test]
 fn second_daemon_is_refused_and_the_first_keeps_running() {
     let daemon = Daemon::start(&[]);
-    let state = daemon.state();
-    let second = daemon.bench.sim(&["--state-dir", state.to_str().unwrap(), "run"]);
+    let second = daemon.bench.sim(&["run"]);
     assert_eq!((second.status, second.stdout.as_str()), (1, ""), "{second:?}");
     let error = second.told("error").unwrap();
     let expected = format!(
@@ -138,8 +133,7 @@ fn second_daemon_is_refused_and_the_first_keeps_running() {
 #[test]
 fn command_on_the_simulated_host_of_a_daemon_is_refused() {
     let daemon = Daemon::start(&[]);
-    let state = daemon.state();
-    let install = daemon.bench.sim(&["--state-dir", state.to_str().unwrap(), "install", "lnd"]);
+    let install = daemon.bench.sim(&["install", "lnd"]);
     assert_eq!(install.status, 2, "{install:?}");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
@@ -152,7 +146,7 @@ async fn changed_catalog_is_used_and_an_invalid_one_is_reported() {
     let daemon = Daemon::spawn(bench, &[]);
     daemon.is_told("READY=1");
     let problem = async || {
-        let report = read_status(&daemon.state()).await.unwrap();
+        let report = read_status(&daemon.bench.state()).await.unwrap();
         report.and_then(|report| report.inputs.problem).map(|problem| problem.reason)
     };
     assert_eq!(problem().await, None);
@@ -170,7 +164,7 @@ fn killed_daemon_leaves_no_lock() {
     let mut daemon = Daemon::start(&[]);
     daemon.child.kill().unwrap();
     daemon.child.wait().unwrap();
-    let state = daemon.state();
+    let state = daemon.bench.state();
     let mut second = daemon
         .bench
         .command(&["--host", "sim", "--state-dir", state.to_str().unwrap(), "run"])
@@ -181,13 +175,6 @@ fn killed_daemon_leaves_no_lock() {
     assert!(lines.any(|line| line.unwrap().contains("started")));
     second.kill().unwrap();
     second.wait().unwrap();
-}
-
-#[test]
-fn sighup_does_not_stop_the_daemon() {
-    let daemon = Daemon::start(&[]);
-    daemon.signal(Signal::HUP);
-    assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
 #[test]

@@ -49,18 +49,6 @@ fn text_output_has_the_states_of_the_json() {
 }
 
 #[test]
-fn unmanaged_unit_with_a_catalog_name_is_an_error() {
-    let bench = Bench::new();
-    let unit =
-        bench.file(".config/containers/systemd/archy-lnd-ui.container", "[Container]\nImage=x\n");
-    let ran = doctor(&bench);
-    assert_eq!(ran.status, 3);
-    let found = finding(&ran, "units");
-    assert!(found["found"].as_str().unwrap().contains(unit.to_str().unwrap()), "{found}");
-    assert!(unit.exists());
-}
-
-#[test]
 fn invalid_catalog_does_not_stop_the_other_checks() {
     let bench = Bench::new();
     let sound = doctor(&bench).json()["checks"].as_array().unwrap().len();
@@ -73,9 +61,11 @@ fn invalid_catalog_does_not_stop_the_other_checks() {
     let text = found["found"].as_str().unwrap();
     assert!(text.contains(&format!("{}:2:1: ", file.display())), "{text}");
     assert!(text.contains("`port`"), "{text}");
-    // The unit with a built-in name is found nevertheless.
+    // The unmanaged unit with a built-in name is found nevertheless, and kept.
     let units = finding(&ran, "units");
+    assert_eq!(units["state"], "error");
     assert!(units["found"].as_str().unwrap().contains(unit.to_str().unwrap()));
+    assert!(unit.exists());
     assert_eq!(ran.json()["checks"].as_array().unwrap().len(), sound + 1);
 }
 
@@ -89,9 +79,9 @@ fn fix_keeps_a_newer_desired_state_and_moves_away_a_damaged_one() {
         found["fix"].as_str().unwrap().to_owned()
     };
     let fix = record("{\"version\": 99}");
-    assert!(fix.starts_with("upgrade companion") && fix.contains("99"), "{fix}");
+    assert!(fix.starts_with("upgrade companion"), "{fix}");
     assert!(!fix.contains("mv "), "{fix}");
-    for damaged in ["{\"version\": 0}", "{", "{\"version\": \"x\"}"] {
+    for damaged in ["{", "{\"version\": \"x\"}"] {
         let fix = record(damaged);
         assert!(fix.starts_with("mv "), "{damaged}: {fix}");
     }
@@ -109,11 +99,11 @@ fn state_directory_writable_by_others_is_an_error() {
     assert_eq!(finding(&ran, "state directory")["state"], "error");
 }
 
-/// The output of `systemctl show` for a daemon that runs `program` in the process `pid`.
-fn shown(program: &str, pid: u32, state: &str) -> String {
+/// The output of `systemctl show` for a daemon of `program`.
+fn shown(program: &str, state: &str) -> String {
     format!(
         "LoadState=loaded\n{state}\nUnitFileState=enabled\nFragmentPath=/u/companion.service\n\
-         NeedDaemonReload=no\nMainPID={pid}\n\
+         NeedDaemonReload=no\nMainPID=0\n\
          ExecStart={{ path={program} ; argv[]={program} run ; ignore_errors=no }}"
     )
 }
@@ -139,42 +129,17 @@ fn daemon_as(bench: &Bench, shown: &str) -> Vec<(String, String)> {
 fn daemon_state_is_read_from_systemd() {
     let bench = Bench::installed();
     let own = bench.program().to_str().unwrap().to_owned();
-    let found = daemon_as(&bench, &shown(&own, 0, RUNNING));
+    let found = daemon_as(&bench, &shown(&own, RUNNING));
     let ok = ("ok".to_owned(), "running, enabled, /u/companion.service".to_owned());
     assert_eq!(found, [ok]);
 
     let looping = "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\n\
                    ExecMainStatus=203\nNRestarts=5";
-    let found = daemon_as(&bench, &shown("/nowhere/companion", 0, looping));
+    let found = daemon_as(&bench, &shown("/nowhere/companion", looping));
     let states: Vec<_> = found.iter().map(|(state, _)| state.as_str()).collect();
     assert_eq!(states, ["error", "error"], "{found:?}");
     assert!(found[0].1.contains("203/EXEC"), "{found:?}");
     assert!(found[1].1.contains("`/nowhere/companion`"), "{found:?}");
-}
-
-#[test]
-fn a_daemon_of_another_program_is_a_warning_with_both_paths() {
-    let bench = Bench::installed();
-    let own = bench.program().to_str().unwrap().to_owned();
-    bench.script("other-companion", "echo companion 9.9.9");
-    let other = bench.home().join("programs/other-companion");
-    let found = daemon_as(&bench, &shown(other.to_str().unwrap(), 0, RUNNING));
-    let [(ok, _), (state, text)] = &found[..] else { panic!("{found:?}") };
-    assert_eq!((ok.as_str(), state.as_str()), ("ok", "warning"));
-    for part in [&own, other.to_str().unwrap(), "companion 9.9.9"] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-}
-
-#[test]
-fn daemon_started_before_an_upgrade_is_a_warning() {
-    let bench = Bench::installed();
-    let own = bench.program().to_str().unwrap().to_owned();
-    // This process runs another file than the program, like an old daemon.
-    let found = daemon_as(&bench, &shown(&own, std::process::id(), RUNNING));
-    let [_, (state, text)] = &found[..] else { panic!("{found:?}") };
-    assert_eq!(state, "warning");
-    assert!(text.contains("was replaced after the daemon started"), "{text}");
 }
 
 #[test]

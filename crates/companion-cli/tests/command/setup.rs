@@ -160,13 +160,6 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
 }
 
 #[test]
-fn no_start_only_enables_the_daemon() {
-    let host = Host::new();
-    host.setup(&["--no-start"]);
-    assert_eq!(host.asked(), SET_UP[..2]);
-}
-
-#[test]
 fn an_outdated_unit_is_replaced_and_the_daemon_restarted() {
     let host = Host::new();
     host.setup(&[]);
@@ -219,16 +212,6 @@ fn symlink_at_the_unit_path_is_left_alone_even_with_force() {
 }
 
 #[test]
-fn a_catalog_that_exists_is_never_changed() {
-    let host = Host::new();
-    for text in ["# mine\n", "broken = [\n"] {
-        host.bench.file(".config/companion/catalog.toml", text);
-        host.setup(&[]);
-        assert_eq!(fs::read_to_string(host.catalog()).unwrap(), text);
-    }
-}
-
-#[test]
 fn options_are_written_to_a_new_catalog_and_reported_for_an_existing_one() {
     let host = Host::new();
     let contexts = host.bench.home().join("contexts");
@@ -236,10 +219,6 @@ fn options_are_written_to_a_new_catalog_and_reported_for_an_existing_one() {
     let given =
         ["--contexts", contexts.to_str().unwrap(), "--build-arg", "BASE_IMAGE=localhost/x:1"];
     host.setup(&given);
-    let text = fs::read_to_string(host.catalog()).unwrap();
-    let line = format!("\ncontext_directories = [\"{}\"]\n", contexts.display());
-    assert!(text.contains(&line), "{text}");
-    assert!(text.contains("\nbuild_arguments = { BASE_IMAGE = \"localhost/x:1\" }\n"), "{text}");
     assert_eq!(rows(&host.setup(&[&given[..], &["--json"]].concat()))[0], "unchanged catalog");
 
     host.bench.file(".config/companion/catalog.toml", "[node]\n");

@@ -5,28 +5,13 @@ use std::process::Stdio;
 
 use crate::bench::{Bench, Ran};
 
-const COMMANDS: [&str; 20] = [
-    "setup",
-    "doctor",
-    "install",
-    "remove",
-    "export",
-    "apply",
-    "uninstall",
-    "reconcile",
-    "plan",
-    "run",
-    "status",
-    "wait",
-    "history",
-    "reload",
-    "render",
-    "catalog",
-    "logs",
-    "demo",
-    "completions",
-    "man",
-];
+/// The subcommands.
+fn subcommands() -> Vec<&'static str> {
+    "setup doctor install remove export apply uninstall reconcile plan run status wait history reload render catalog \
+     logs demo completions man"
+        .split_whitespace()
+        .collect()
+}
 
 #[test]
 fn every_command_has_a_help_text_on_stdout() {
@@ -34,7 +19,7 @@ fn every_command_has_a_help_text_on_stdout() {
     let help = bench.run(&["--help"]);
     assert_eq!(help.status, 0);
     assert!(help.stdout.contains("Exit status:"), "{help:?}");
-    for command in COMMANDS {
+    for command in subcommands() {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}");
         let ran = bench.run(&[command, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{command}");
@@ -52,7 +37,7 @@ fn every_command_has_a_help_text_on_stdout() {
     let listed = help.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = listed.take_while(|line| !line.is_empty());
     let listed: Vec<_> = listed.filter_map(|line| line.split_whitespace().next()).collect();
-    let all = [&COMMANDS[..], &["help"]].concat();
+    let all = [subcommands(), vec!["help"]].concat();
     assert!(
         listed.iter().all(|command| all.contains(command)),
         "a command is untested: {listed:?}"
@@ -71,7 +56,7 @@ fn completions_and_pages_are_made() {
     assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 2);
     std::fs::create_dir(&pages).unwrap();
     assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 0);
-    for command in COMMANDS {
+    for command in subcommands() {
         let page = std::fs::read_to_string(pages.join(format!("companion-{command}.1"))).unwrap();
         let sections = ["EXIT STATUS", "EXAMPLES", "FILES", "ENVIRONMENT", "SEE ALSO"];
         for section in sections.map(|title| [".SH ", title].concat()) {
@@ -193,11 +178,13 @@ fn commands(text: &str) -> Vec<String> {
 #[test]
 fn every_command_of_readme_and_book_is_accepted_by_the_parser() {
     let bench = Bench::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut seen = 0;
     for (path, text) in documents() {
         for command in commands(&text) {
             // A word in capitals stands for a name; quotes are the shell's.
             let command = command.replace("SHELL", "bash").replace(['"', '\''], "");
+            let command = command.replace("$PWD", root.to_str().unwrap());
             let words = command.split_whitespace().filter(|word| *word != "COMMAND");
             let words: Vec<_> = words.chain(["--help"]).collect();
             assert_eq!(bench.run(&words).status, 0, "{}: {command}", path.display());

@@ -142,7 +142,7 @@ impl FromStr for ImageId {
 as_text!(ImageId);
 
 /// Where an image comes from: built from a directory if there is one, else pulled.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
 pub struct ImageSource {
     /// Built from the first of the contexts that holds a `Dockerfile` or `Containerfile`.
     pub build: Option<BuildSource>,
@@ -159,18 +159,19 @@ impl ImageSource {
 }
 
 /// An image that is built on this host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct BuildSource {
     /// The name the result gets; its registry is `localhost`.
     pub reference: ImageRef,
     /// Candidate directories, in order; the first that holds a Dockerfile wins.
     pub contexts: Vec<AbsolutePath>,
-    /// Build arguments.
+    /// Build arguments; a value may be a secret, so they are not serialized.
+    #[serde(skip)]
     pub arguments: BTreeMap<String, String>,
 }
 
 /// An image that is fetched from a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct PullSource {
     /// What is fetched.
     pub reference: ImageRef,

@@ -2,10 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use super::Finding;
+use crate::service::is_executable;
 
 /// The required size of a range: images use ids up to 65534.
 const ENOUGH: u64 = 65_536;
@@ -40,7 +39,10 @@ fn range(file: &str, name: &str, count: u64) -> Finding {
 }
 
 fn program(name: &str, path: &OsStr) -> Finding {
-    match std::env::split_paths(path).map(|dir| dir.join(name)).find(|path| is_program(path)) {
+    match std::env::split_paths(path)
+        .map(|dir| dir.join(name))
+        .find(|path| is_executable(path) == Some(true))
+    {
         Some(path) => Finding::ok("id mapping", path.display().to_string()),
         None => Finding::error(
             "id mapping",
@@ -71,12 +73,10 @@ fn ids_of(name: &str, uid: u32, text: &str) -> u64 {
     counts.fold(0, u64::saturating_add)
 }
 
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -2,48 +2,43 @@
 
 use adapter_systemd::{DifferingDirectory, Scope, ScopeHealth};
 use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman};
-use companion_core::error_chain::chain;
 
 use super::Finding;
 
 /// Checks the service manager, lingering, cgroups and the unit directory.
 pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding> {
-    let mut findings = vec![match &health.systemd {
-        Ok(facts) => Finding::ok("systemd", format!("version {}", facts.version)),
-        Err(error) => Finding::error("systemd", chain(error), bus_fix(scope)),
-    }];
-    findings.extend(match health.linger {
-        Some(true) => Some(Finding::ok("linger", "the user's services run without a login")),
-        Some(false) => Some(Finding::error(
+    let systemd = health.systemd.as_ref();
+    let version = systemd.map(|facts| format!("version {}", facts.version));
+    let mut findings = vec![Finding::of("systemd", version, bus_fix(scope))];
+    findings.extend(health.linger.map(|linger| match linger {
+        true => Finding::ok("linger", "the user's services run without a login"),
+        false => Finding::error(
             "linger",
             "the user's services stop at logout and do not start at boot",
             "loginctl enable-linger",
-        )),
-        None => None,
+        ),
+    }));
+    findings.push(match health.unified_cgroups {
+        true => Finding::ok("cgroups", "version 2"),
+        false => Finding::error(
+            "cgroups",
+            "version 1, which Quadlet does not support",
+            "add `systemd.unified_cgroup_hierarchy=1` to the kernel's command line, and reboot",
+        ),
     });
-    findings.push(if health.unified_cgroups {
-        Finding::ok("cgroups", "version 2")
-    } else {
-        let fix =
-            "add `systemd.unified_cgroup_hierarchy=1` to the kernel's command line, and reboot";
-        Finding::error("cgroups", "version 1, which Quadlet does not support", fix)
-    });
-    let Ok(facts) = &health.systemd else { return findings };
-    match facts.memory_limits {
-        Some(true) => findings.push(Finding::ok("memory", "memory limits are enforced")),
-        Some(false) => findings.push(Finding::warning(
+    let Ok(facts) = systemd else { return findings };
+    findings.extend(facts.memory_limits.map(|enforced| match enforced {
+        true => Finding::ok("memory", "memory limits are enforced"),
+        false => Finding::warning(
             "memory",
             "the memory controller is not delegated, so memory limits have no effect",
             "if the kernel disables it (Raspberry Pi), add `cgroup_enable=memory` to the kernel's \
              command line; otherwise add `Delegate=cpu memory pids` below `[Service]` with `sudo \
              systemctl edit user@.service`; then reboot",
-        )),
-        None => {}
-    }
-    findings.push(match &health.unit_dir {
-        Ok(directory) => Finding::ok("unit directory", directory.display().to_string()),
-        Err(error) => Finding::error("unit directory", chain(error), "set `HOME`"),
-    });
+        ),
+    }));
+    let directory = health.unit_dir.as_ref().map(|directory| directory.display().to_string());
+    findings.push(Finding::of("unit directory", directory, "set `HOME`"));
     findings
 }
 
@@ -51,26 +46,18 @@ pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding
 pub(super) fn environment(health: &ScopeHealth) -> Vec<Finding> {
     let Ok(facts) = &health.systemd else { return Vec::new() };
     let finding = |differing: &DifferingDirectory| {
-        let fix = same_directory(differing);
-        if differing.is_fatal() {
-            let message =
-                format!("{differing}, so systemd finds neither units nor images of this command");
-            Finding::error("environment", message, fix)
-        } else {
-            let message =
-                format!("{differing}, so the daemon and this command use different files");
-            Finding::warning("environment", message, fix)
-        }
+        let fix = format!(
+            "unset it here, or add `{}={}` to a file in ~/.config/environment.d and log in again",
+            differing.variable,
+            differing.here.display()
+        );
+        let (of, consequence): (fn(_, _, _) -> _, _) = match differing.is_fatal() {
+            true => (Finding::error, "systemd finds neither units nor images of this command"),
+            false => (Finding::warning, "the daemon and this command use different files"),
+        };
+        of("environment", format!("{differing}, so {consequence}"), fix)
     };
     facts.differing.iter().map(finding).collect()
-}
-
-/// The fix of a directory that this shell and systemd have in different places.
-fn same_directory(DifferingDirectory { variable, here, .. }: &DifferingDirectory) -> String {
-    format!(
-        "unset it here, or add `{variable}={}` to a file in ~/.config/environment.d and log in again",
-        here.display()
-    )
 }
 
 fn bus_fix(scope: Scope) -> String {
@@ -91,28 +78,19 @@ const INSTALL: &str = "sudo apt install podman (or your distribution's command)"
 
 /// Checks the version of Podman.
 pub(super) async fn podman(host: &SystemdPodman) -> Finding {
-    match host.podman_version().await {
-        Ok(version) => Finding::ok("podman", format!("version {version}")),
-        Err(error) => {
-            let fix = format!("{INSTALL}, {PODMAN_FLOOR} or newer");
-            Finding::error("podman", chain(&error), fix)
-        }
-    }
+    let version = host.podman_version().await.map(|version| format!("version {version}"));
+    Finding::of("podman", version, format!("{INSTALL}, {PODMAN_FLOOR} or newer"))
 }
 
 /// Checks the generator of Podman.
 pub(super) fn generator(scope: Scope, health: &ScopeHealth) -> Finding {
-    match &health.generator {
-        Ok(program) => Finding::ok("generator", program.display().to_string()),
-        Err(error) => {
-            let directory = match scope {
-                Scope::User => "/usr/lib/systemd/user-generators",
-                Scope::System => "/usr/lib/systemd/system-generators",
-            };
-            let fix = format!("{INSTALL}; the package installs it in {directory}");
-            Finding::error("generator", chain(error), fix)
-        }
-    }
+    let program = health.generator.as_ref().map(|program| program.display().to_string());
+    let directory = match scope {
+        Scope::User => "/usr/lib/systemd/user-generators",
+        Scope::System => "/usr/lib/systemd/system-generators",
+    };
+    let fix = format!("{INSTALL}; the package installs it in {directory}");
+    Finding::of("generator", program, fix)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use companion_core::ports::PortResult;
 use companion_core::root_cause::RootCause;
 
 use super::Finding;
+use crate::commands::causes::fix_of_cause;
 
 const CHECK: &str = "container start";
 
@@ -43,16 +44,12 @@ fn finding(image: &ImageRef, started: PortResult<bool>) -> Option<Finding> {
         Err(error) => chain(&error),
     };
     let cause = RootCause::of(&LogTail::of(error.lines()));
-    let fix = match cause {
-        Some(RootCause::KeyQuota) => {
-            "sudo sysctl -w kernel.keys.maxkeys=2000 kernel.keys.maxbytes=200000, and the same in a \
-             file of /etc/sysctl.d"
-        }
-        Some(RootCause::NoSpace) => "free space: `podman system df`, `df -h`",
-        _ => "podman run --rm --network=none IMAGE true, as this user, shows the whole message",
-    };
+    let fix = cause.map(fix_of_cause).unwrap_or_else(|| {
+        let command = format!("podman run --rm --network=none {image} true");
+        format!("{command}, as this user, shows the whole message")
+    });
     let found = cause.map_or(error.clone(), |cause| format!("{cause}: {error}"));
-    Some(Finding::error(CHECK, found, fix.replace("IMAGE", image.as_str())))
+    Some(Finding::error(CHECK, found, fix))
 }
 
 #[cfg(test)]

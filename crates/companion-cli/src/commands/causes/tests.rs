@@ -117,46 +117,25 @@ fn different_causes_are_named_each() {
 }
 
 #[test]
-fn registry_without_tls_is_answered_with_the_setting() {
-    let error =
-        "Get \"https://127.0.0.1:5000/v2/\": http: server gave HTTP response to HTTPS client";
-    answers(
-        &[image_failed("archy-lnd-ui", error)],
-        &[
-            &format!("archy-lnd-ui: building or pulling the image failed once: {error}"),
-            "    fix: the registry has no TLS: use one that has, or name it in `insecure_registries` of \
-             [node] in catalog.toml",
-        ],
-    );
-}
-
-#[test]
-fn missing_password_file_is_answered_with_the_setting() {
+fn known_cause_has_its_fix() {
+    let waits = |waiting_on| blocked("archy-lnd-ui", waiting_on, &[]);
+    let crashes = |log| {
+        let crash = WaitingOn::CrashLoop { restarts: 0, end: None };
+        blocked("archy-lnd-ui", crash, &[log])
+    };
     let waiting_for = "the node's RPC password in /a or its cookie in /b".to_owned();
-    answers(
-        &[blocked("archy-bitcoin-ui", WaitingOn::HookNotReady { waiting_for }, &[])],
-        &[
-            "archy-bitcoin-ui: hook waits for the node's RPC password in /a or its cookie in /b",
-            "    fix: start the node once, or set `password_file` or `cookie_file` in [node.bitcoin] of \
-             catalog.toml; the companion then starts by itself",
-        ],
-    );
-}
-
-#[test]
-fn masked_unit_is_answered_with_the_command_of_the_scope() {
-    let held = || WaitingOn::Held { message: "its unit is masked".to_owned() };
-    let fix = |scope| fix(&blocked("archy-lnd-ui", held(), &[]), Some(scope)).unwrap();
-    assert_eq!(fix(Scope::User), "systemctl --user unmask archy-lnd-ui.service");
-    assert_eq!(fix(Scope::System), "systemctl unmask archy-lnd-ui.service");
-}
-
-#[test]
-fn full_disk_and_missing_contexts_have_a_fix() {
-    let crash = WaitingOn::CrashLoop { restarts: 0, end: None };
-    let full = blocked("archy-lnd-ui", crash, &["write /x: no space left on device"]);
-    assert!(fix(&full, None).unwrap().contains("podman system df"));
-    let error = "no build context on this host and no registry reference";
-    let fix = fix(&image_failed("archy-lnd-ui", error), None).unwrap();
-    assert!(fix.contains("`context_directories`"), "{fix}");
+    let held = WaitingOn::Held { message: "its unit is masked".to_owned() };
+    for (status, fix) in [
+        (waits(WaitingOn::HookNotReady { waiting_for }), "`password_file` or `cookie_file`"),
+        (waits(held.clone()), "systemctl --user unmask archy-lnd-ui.service"),
+        (crashes("write /x: no space left on device"), "`podman system df`"),
+        (crashes("it exits"), "`companion logs archy-lnd-ui`"),
+        (image_failed("archy-lnd-ui", "HTTP response to HTTPS client"), "`insecure_registries`"),
+        (image_failed("archy-lnd-ui", "no build context on this host"), "`context_directories`"),
+    ] {
+        let found = super::fix(&status, Some(Scope::User)).unwrap();
+        assert!(found.contains(fix), "{fix}: {found}");
+    }
+    let system = super::fix(&waits(held), Some(Scope::System));
+    assert_eq!(system.as_deref(), Some("systemctl unmask archy-lnd-ui.service"));
 }

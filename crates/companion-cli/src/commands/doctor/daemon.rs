@@ -1,7 +1,6 @@
 //! Checks the daemon: whether it is installed, runs, and runs this program.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use adapter_systemd::Scope;
 use tokio::process::Command;
 
 use super::Finding;
-use crate::service::{ServiceState, Systemctl, UNIT, same_file};
+use crate::service::{ServiceState, Systemctl, UNIT, is_executable, same_file};
 
 /// The name of this check.
 pub(super) const CHECK: &str = "daemon";
@@ -33,13 +32,10 @@ pub(super) async fn findings(scope: Scope) -> Vec<Finding> {
             return vec![Finding::warning(CHECK, found, "fix `systemd` above first")];
         }
     };
-    let own = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let mut findings = vec![service(&state, systemctl)];
     if let Some(program) = &state.program {
-        let named = Named::at(program, own.as_deref()).await;
-        findings.extend(program_of_unit(program, &named));
-        let is_old = named.is_good() && state.runs(program) == Some(false);
-        findings.extend(is_old.then(|| old_program(program)));
+        let own = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
+        findings.extend(program_of_unit(program, own.as_deref(), &state).await);
     }
     findings
 }
@@ -93,55 +89,47 @@ fn service(state: &ServiceState, systemctl: Systemctl) -> Finding {
 }
 
 fn failing(state: &ServiceState, systemctl: Systemctl) -> Finding {
-    let (why, fix) = match (state.result.as_str(), state.exit_status) {
-        ("exit-code", 203) => {
-            ("systemd cannot execute its program (status 203/EXEC)".to_owned(), SETUP.to_owned())
-        }
-        ("exit-code", 2) => {
-            ("it refuses its options or its catalog (status 2)".to_owned(), systemctl.log_command())
-        }
-        ("exit-code", status) => {
-            (format!("it exited with status {status}"), systemctl.log_command())
-        }
-        (result, _) => (format!("ended ({result})"), systemctl.log_command()),
+    let why = match (state.result.as_str(), state.exit_status) {
+        ("exit-code", 203) => "systemd cannot execute its program (status 203/EXEC)".to_owned(),
+        ("exit-code", 2) => "it refuses its options or its catalog (status 2)".to_owned(),
+        ("exit-code", status) => format!("it exited with status {status}"),
+        (result, _) => format!("ended ({result})"),
     };
-    let what = match state.active.as_str() {
-        "failed" => "failed",
-        _ => "crash-looping",
-    };
+    let fix = if state.exit_status == 203 { SETUP.to_owned() } else { systemctl.log_command() };
+    let what = if state.active == "failed" { "failed" } else { "crash-looping" };
     let found = format!("{what}: {why}, {} restart(s)", state.restarts);
     Finding::error(CHECK, found, fix)
 }
 
-/// The program of `ExecStart=`.
-#[derive(Debug, PartialEq, Eq)]
-enum Named {
-    /// It cannot be executed.
-    Unusable(&'static str),
-    /// It is this program.
-    Own,
-    /// It is another program, with its reported version.
-    Other { own: Option<PathBuf>, version: String },
-}
-
-impl Named {
-    async fn at(program: &Path, own: Option<&Path>) -> Self {
-        match std::fs::metadata(program) {
-            Err(_missing) => return Self::Unusable("does not exist"),
-            Ok(found) if !found.is_file() || found.permissions().mode() & 0o111 == 0 => {
-                return Self::Unusable("is not executable");
-            }
-            Ok(_) => {}
-        }
-        if own.and_then(|own| same_file(own, program)) == Some(true) {
-            return Self::Own;
-        }
-        Self::Other { own: own.map(Path::to_owned), version: version_of(program).await }
+/// Compares the program of `ExecStart=` with this one, `own`, and with the one that the daemon runs.
+async fn program_of_unit(program: &Path, own: Option<&Path>, state: &ServiceState) -> Vec<Finding> {
+    let shown = program.display();
+    let unusable = match is_executable(program) {
+        None => Some("does not exist"),
+        Some(false) => Some("is not executable"),
+        Some(true) => None,
+    };
+    if let Some(why) = unusable {
+        let found = format!("its unit executes `{shown}`, which {why}");
+        return vec![Finding::error(CHECK, found, SETUP)];
     }
-
-    fn is_good(&self) -> bool {
-        !matches!(self, Self::Unusable(_))
+    let mut findings = Vec::new();
+    if own.and_then(|own| same_file(own, program)) != Some(true) {
+        let found = format!(
+            "its unit executes `{shown}` ({}), but this is `{}` (companion {})",
+            version_of(program).await,
+            own.map_or("unknown".into(), |own| own.display().to_string()),
+            env!("CARGO_PKG_VERSION")
+        );
+        findings.push(Finding::warning(CHECK, found, format!("{SETUP}, or use `{shown}`")));
     }
+    if state.runs(program) == Some(false) {
+        let found = format!(
+            "`{shown}` was replaced after the daemon started; the daemon runs the old version"
+        );
+        findings.push(Finding::warning(CHECK, found, SETUP));
+    }
+    findings
 }
 
 /// Returns the first line of `PROGRAM --version`, or `unknown version`.
@@ -154,34 +142,6 @@ async fn version_of(program: &Path) -> String {
     let line = text.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
     let line: String = line.chars().filter(|c| !c.is_control()).take(80).collect();
     if line.is_empty() { "unknown version".to_owned() } else { line }
-}
-
-fn program_of_unit(program: &Path, named: &Named) -> Option<Finding> {
-    let shown = program.display();
-    match named {
-        Named::Own => None,
-        Named::Unusable(why) => {
-            let found = format!("its unit executes `{shown}`, which {why}");
-            Some(Finding::error(CHECK, found, SETUP))
-        }
-        Named::Other { own, version } => {
-            let own = own.as_ref().map_or("unknown".into(), |own| own.display().to_string());
-            let found = format!(
-                "its unit executes `{shown}` ({version}), but this is `{own}` (companion {})",
-                env!("CARGO_PKG_VERSION")
-            );
-            let fix = format!("{SETUP}, or use `{shown}`");
-            Some(Finding::warning(CHECK, found, fix))
-        }
-    }
-}
-
-fn old_program(program: &Path) -> Finding {
-    let found = format!(
-        "`{}` was replaced after the daemon started; the daemon runs the old version",
-        program.display()
-    );
-    Finding::warning(CHECK, found, SETUP)
 }
 
 #[cfg(test)]

@@ -6,16 +6,12 @@ use std::sync::Arc;
 
 use archipelago_companions::{Catalog, RecordStore};
 use companion_core::error_chain::chain;
-use companion_core::model::container::Network;
 use companion_core::ports::{DesiredStore as _, PortError, PortErrorKind};
 use durable_dir::{Dir, Trust};
-use serde::Deserialize;
 
 use super::Finding;
+use crate::commands::catalog::ports;
 use crate::config::Config;
-
-/// The maximum size of the desired state.
-const RECORD_LIMIT: usize = 1024 * 1024;
 
 /// Reads the catalog. The finding describes an invalid one.
 pub(super) fn catalog(config: &Config) -> (Option<Catalog>, Finding) {
@@ -33,29 +29,21 @@ pub(super) fn catalog(config: &Config) -> (Option<Catalog>, Finding) {
 
 /// States which registries are contacted, and where the pages listen.
 pub(super) fn network(catalog: &Catalog) -> Finding {
-    let mut registries = BTreeSet::new();
-    let mut listening = Vec::new();
-    for spec in catalog.companions() {
-        registries.extend(spec.image.pull.as_ref().map(|pull| {
+    let pulls = catalog.companions().filter_map(|spec| spec.image.pull.as_ref());
+    let registries: BTreeSet<_> = pulls
+        .map(|pull| {
             let verified = if pull.verify_tls { "" } else { " (certificate not verified)" };
             format!("`{}`{verified}", pull.reference.registry())
-        }));
-        let container = &spec.container;
-        listening.extend(container.ports.iter().map(|port| {
-            let address = port.address.map_or_else(String::new, |address| format!(" on {address}"));
-            format!("{} at port {}{address}", spec.name, port.host)
-        }));
-        if container.network == Network::Host {
-            listening.push(format!("{} in the network of the host", spec.name));
-        }
-    }
+        })
+        .collect();
+    let pages = catalog.companions().map(|spec| format!("{} ({})", spec.name, ports(spec)));
     let pulled = match registries.is_empty() {
         true => "nothing else".to_owned(),
         false => format!("images from {}", registries.into_iter().collect::<Vec<_>>().join(", ")),
     };
     let found = format!(
         "builds pull their base images, and {pulled}; installed pages listen on all addresses, unless one is named: {}",
-        listening.join(", ")
+        pages.collect::<Vec<_>>().join(", ")
     );
     Finding::ok("network", found)
 }
@@ -94,29 +82,19 @@ fn ownership_fix(path: &Path) -> String {
 }
 
 fn unusable_record(path: &Path, error: &PortError) -> Finding {
-    let fix = match (error.kind(), record_version(path)) {
+    let found = chain(error);
+    let fix = match error.kind() {
         // Moving away a newer version would lose the list of installed apps.
-        (PortErrorKind::Invalid, Some(version)) if version > RecordStore::VERSION => {
-            format!("upgrade companion: a newer release wrote this file (version {version})")
+        PortErrorKind::Invalid if found.ends_with("upgrade companion") => {
+            "upgrade companion: a newer release wrote this file".to_owned()
         }
-        (PortErrorKind::Invalid, _) => {
+        PortErrorKind::Invalid => {
             let record = path.join("desired.json");
             format!("mv {0} {0}.bak, then install the apps again", record.display())
         }
-        (PortErrorKind::Denied, _) => ownership_fix(path),
-        (PortErrorKind::Conflict, _) => "move away what is at this path".to_owned(),
+        PortErrorKind::Denied => ownership_fix(path),
+        PortErrorKind::Conflict => "move away what is at this path".to_owned(),
         _ => format!("check the file system of {}, then try again", path.display()),
     };
-    Finding::error("record", chain(error), fix)
-}
-
-/// Returns the version of the desired state file, if it is readable.
-fn record_version(path: &Path) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let dir = Dir::open(path, Trust::Owned).ok()?;
-    let file = dir.read("desired.json", RECORD_LIMIT).ok()??;
-    serde_json::from_slice::<Versioned>(&file.bytes).ok().map(|found| found.version)
+    Finding::error("record", found, fix)
 }

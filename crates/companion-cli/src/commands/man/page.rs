@@ -44,10 +44,10 @@ pub(super) fn page(command: &clap::Command, date: &str) -> io::Result<Vec<u8>> {
     let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
     let after = command.get_after_long_help().or_else(|| command.get_after_help());
     let after = after.map(ToString::to_string).unwrap_or_default();
-    let (description, mut sections) = split(&long);
-    let (_, more) = split(&after);
-    sections.extend(more);
-    let root = name(command).split('-').next().unwrap_or_default();
+    let (labelled, plain): (Vec<_>, Vec<_>) =
+        long.split("\n\n").partition(|paragraph| section(paragraph).is_some());
+    let sections = labelled.into_iter().chain(after.split("\n\n")).filter_map(section);
+    let description = plain.join("\n\n");
     let man = Man::new(command.clone().long_about(description))
         .title(name(command).to_owned())
         .date(date)
@@ -63,48 +63,39 @@ pub(super) fn page(command: &clap::Command, date: &str) -> io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut bytes)?;
     }
     let mut roff = Roff::new();
-    for (title, text) in &sections {
-        roff.control("SH", [title.as_str()]);
-        match title.as_str() {
-            "EXAMPLES" | "EXIT STATUS" if text.contains('\n') => {
-                roff.control("nf", []).text([roman(text.as_str())]).control("fi", []);
-            }
-            _ => {
-                roff.text([roman(text.as_str())]);
-            }
+    for (title, text) in sections {
+        roff.control("SH", [title]);
+        if matches!(title, "EXAMPLES" | "EXIT STATUS") && text.contains('\n') {
+            roff.control("nf", []).text([roman(text)]).control("fi", []);
+        } else {
+            roff.text([roman(text)]);
         }
     }
     listed(&mut roff, "FILES", &FILES);
     listed(&mut roff, "ENVIRONMENT", &ENVIRONMENT);
-    see_also(&mut roff, command, root);
+    let mut pages: Vec<_> =
+        command.get_subcommands().map(|subcommand| format!("{}(1)", name(subcommand))).collect();
+    if pages.is_empty() {
+        pages.push("companion(1)".to_owned());
+    }
+    pages.extend(["catalog.toml(5)", "podman-systemd.unit(5)", "systemctl(1)"].map(str::to_owned));
+    roff.control("SH", ["SEE ALSO"]).text([roman(pages.join(", "))]);
     roff.to_writer(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Splits a help text into its description and the sections that its labelled paragraphs are.
-fn split(text: &str) -> (String, Vec<(String, String)>) {
+/// Returns the title and the text of the section that a labelled paragraph of a help text is.
+fn section(paragraph: &str) -> Option<(&'static str, &str)> {
     const LABELS: [(&str, &str); 4] = [
         ("Exit status:", "EXIT STATUS"),
         ("Examples:", "EXAMPLES"),
         ("With --json:", "JSON OUTPUT"),
         ("States:", "STATES"),
     ];
-    let mut description = Vec::new();
-    let mut sections = Vec::new();
-    for paragraph in text.split("\n\n") {
-        let label = LABELS.iter().find(|(label, _)| paragraph.starts_with(label));
-        match label {
-            Some((label, title)) => {
-                let rest = paragraph.strip_prefix(label).unwrap_or(paragraph);
-                sections.push((
-                    (*title).to_owned(),
-                    rest.trim_start_matches(' ').trim_start_matches('\n').to_owned(),
-                ));
-            }
-            None => description.push(paragraph),
-        }
-    }
-    (description.join("\n\n"), sections)
+    LABELS.iter().find_map(|(label, title)| {
+        let text = paragraph.strip_prefix(label)?;
+        Some((*title, text.strip_prefix('\n').unwrap_or_else(|| text.trim_start())))
+    })
 }
 
 /// Adds a section of terms with their meanings.
@@ -113,15 +104,4 @@ fn listed(roff: &mut Roff, title: &str, terms: &[(&str, &str)]) {
     for (term, meaning) in terms {
         roff.control("TP", []).text([bold(*term)]).text([roman(*meaning)]);
     }
-}
-
-fn see_also(roff: &mut Roff, command: &clap::Command, root: &str) {
-    roff.control("SH", ["SEE ALSO"]);
-    let own = command.get_subcommands().map(|subcommand| format!("{}(1)", name(subcommand)));
-    let mut pages: Vec<_> = own.collect();
-    if pages.is_empty() {
-        pages.push(format!("{root}(1)"));
-    }
-    pages.extend(["catalog.toml(5)", "podman-systemd.unit(5)", "systemctl(1)"].map(str::to_owned));
-    roff.text([roman(pages.join(", "))]);
 }

@@ -24,28 +24,25 @@ pub(super) struct FileDiff {
 pub(super) async fn of(plan: &Plan, config: &Config) -> CommandResult<Vec<FileDiff>> {
     let mut diffs = Vec::new();
     for step in &plan.steps {
-        diffs.extend(of_step(step, config).await?);
+        let Some(companion) = step.companion().cloned() else { continue };
+        let file = format!("{companion}.container");
+        let new = match &step.action {
+            Action::WriteUnit(unit) => {
+                config.host.render(unit, config.host.rendered_for().await?)?.text
+            }
+            Action::RemoveUnit => String::new(),
+            Action::RunHook { hook, .. } | Action::RemoveConfig(hook) => {
+                let file = hook.output.as_str().to_owned();
+                diffs.push(FileDiff { companion, file, diff: None });
+                continue;
+            }
+            _ => continue,
+        };
+        let old = config.host.unit_text(&companion)?.unwrap_or_default();
+        let diff = Some(unified(&old, &new, &file));
+        diffs.push(FileDiff { companion, file, diff });
     }
     Ok(diffs)
-}
-
-async fn of_step(step: &Step, config: &Config) -> CommandResult<Option<FileDiff>> {
-    let Some(companion) = step.companion().cloned() else { return Ok(None) };
-    let file = format!("{companion}.container");
-    let new = match &step.action {
-        Action::WriteUnit(unit) => {
-            config.host.render(unit, config.host.rendered_for().await?)?.text
-        }
-        Action::RemoveUnit => String::new(),
-        Action::RunHook { hook, .. } | Action::RemoveConfig(hook) => {
-            let file = hook.output.as_str().to_owned();
-            return Ok(Some(FileDiff { companion, file, diff: None }));
-        }
-        _ => return Ok(None),
-    };
-    let old = config.host.unit_text(&companion)?.unwrap_or_default();
-    let diff = Some(unified(&old, &new, &file));
-    Ok(Some(FileDiff { companion, file, diff }))
 }
 
 fn unified(old: &str, new: &str, file: &str) -> String {
@@ -66,26 +63,27 @@ impl FileDiff {
     pub(super) fn print(&self, output: &Output) {
         let Some(diff) = &self.diff else {
             let text = format!("configuration {}: contents are not shown", self.file);
-            output.line(output.styled(Style::Faint, &text));
+            output.line(Style::Faint.paint(&text));
             return;
         };
-        for line in diff.lines() {
-            let shown: String = line.chars().flat_map(escaped).collect();
+        for line in escaped(diff).lines() {
             let style = match line.as_bytes().first() {
                 Some(b'+') => Style::Good,
                 Some(b'-') => Style::Bad,
                 _ => Style::Faint,
             };
-            output.line(output.styled(style, &shown));
+            output.line(style.paint(line));
         }
     }
 }
 
-fn escaped(c: char) -> Vec<char> {
-    match c.is_control() && c != '\t' {
+/// Escapes control characters, except those of lines and columns.
+fn escaped(text: &str) -> String {
+    let escape = |c: char| match c.is_control() && !matches!(c, '\t' | '\n') {
         true => c.escape_debug().collect(),
-        false => vec![c],
-    }
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -105,7 +103,6 @@ mod tests {
 
     #[test]
     fn a_control_character_of_a_file_is_escaped() {
-        let shown: String = "\u{1b}[2J\ta".chars().flat_map(escaped).collect();
-        assert_eq!(shown, "\\u{1b}[2J\ta");
+        assert_eq!(escaped("\u{1b}[2J\ta\r\n"), "\\u{1b}[2J\ta\\r\n");
     }
 }

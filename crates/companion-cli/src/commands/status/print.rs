@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use adapter_systemd::Scope;
 use archipelago_companions::leader::Answer;
 use companion_core::model::companion::CompanionName;
 use companion_core::status::{CompanionStatus, Condition, Health};
@@ -16,6 +17,9 @@ use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::output::{Output, Style, Table, words};
 use crate::service::{ServiceState, Systemctl, UNIT, Usage};
+
+/// What each service uses, in the wide form.
+type Usages = BTreeMap<CompanionName, Usage>;
 
 /// Prints the status in the requested form.
 pub(super) async fn found(
@@ -33,10 +37,10 @@ pub(super) async fn found(
                 tokio::join!(systemctl.usage(found.facts.keys()), systemctl.state());
             (usage.unwrap_or_default(), Some(service))
         }
-        None => (BTreeMap::new(), None),
+        None => (Usages::new(), None),
     };
     if output.is_json() {
-        return json(found, &usage, output);
+        return json(found, &usage, config, output);
     }
     lines(found, form, &usage, config, output);
     if form == Form::Wide {
@@ -65,11 +69,7 @@ fn about_the_daemon(found: &Found, service: Option<CommandResult<ServiceState>>,
 }
 
 /// Prints the status as JSON.
-fn json(
-    found: &Found,
-    usage: &BTreeMap<CompanionName, Usage>,
-    output: &Output,
-) -> CommandResult<()> {
+fn json(found: &Found, usage: &Usages, config: &Config, output: &Output) -> CommandResult<()> {
     let broken = |error: serde_json::Error| {
         CommandError::failure(format!("failed to generate JSON: {error}"))
     };
@@ -106,7 +106,7 @@ fn json(
             companion.extend(facts);
         }
     }
-    report["host"] = Value::from(found.host);
+    report["host"] = Value::from(config.host.name());
     if let Some(answer) = found.answer {
         report["leader"]["answers"] = Value::from(answer == Answer::Alive);
     }
@@ -118,42 +118,34 @@ fn json(
 }
 
 /// Prints the status as lines.
-fn lines(
-    found: &Found,
-    form: Form,
-    usage: &BTreeMap<CompanionName, Usage>,
-    config: &Config,
-    output: &Output,
-) {
+fn lines(found: &Found, form: Form, usage: &Usages, config: &Config, output: &Output) {
     let (report, scope) = (&found.report, config.host.daemon_scope());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if report.companions.is_empty() && found.absent.is_empty() {
         output.line("no companions: no app is recorded as installed");
     }
     let mut table = Table::default();
-    let row = |name: &CompanionName, health, service| {
+    let mut row = |name: &CompanionName, health, service| {
         let mut cells = vec![name.to_string(), health, service];
         if form == Form::Wide {
-            cells.extend(wide(found.facts.get(name)));
-            cells.push(usage.get(name).map(|usage| usage.short()).unwrap_or_default());
+            let facts = found.facts.get(name);
+            let image = facts.and_then(|facts| facts.image.as_ref()).map(Image::short);
+            let url = facts.and_then(|facts| facts.url.clone());
+            let usage = usage.get(name).map(|usage| usage.short());
+            cells.extend([url, image, usage].map(Option::unwrap_or_default));
         }
-        cells
+        table.row(cells);
     };
+    let mut details = Vec::new();
     for status in &report.companions {
-        let health = output.styled(Style::of(status.health), &status.health.to_string());
-        table.row_of(row(&status.name, health, service(status, now)));
+        let health = Style::of(status.health).paint(&status.health.to_string());
+        row(&status.name, health, service(status, now));
+        details.push(self::details(status, found.facts.get(&status.name), scope, now));
     }
     for name in &found.absent {
-        let health = output.styled(Style::Faint, "not-installed");
-        table.row_of(row(name, health, String::new()));
+        row(name, Style::Faint.paint("not-installed"), String::new());
+        details.push(Vec::new());
     }
-    let edited = |status: &CompanionStatus| edited(found.facts.get(&status.name));
-    let details = report.companions.iter().map(|it| {
-        let fix = causes::fix(it, scope).filter(|_| !it.health.is_healthy());
-        let fix = fix.map(|fix| format!("fix: {fix}"));
-        [details(it, now), fix.into_iter().collect(), edited(it)].concat()
-    });
-    let details = details.chain(found.absent.iter().map(|_| Vec::new()));
     for (line, details) in table.lines().iter().zip(details) {
         output.line(line);
         details.iter().for_each(|detail| output.line(format!("    {detail}")));
@@ -161,40 +153,26 @@ fn lines(
     about_the_leader(found, now, output);
 }
 
-/// Returns the address of the page and the image.
-fn wide(facts: Option<&Facts>) -> [String; 2] {
-    let image = facts.and_then(|facts| facts.image.as_ref());
-    let url = facts.and_then(|facts| facts.url.clone());
-    [url, image.map(Image::short)].map(Option::unwrap_or_default)
-}
-
-/// Returns the line about the copies of an edited unit.
-fn edited(facts: Option<&Facts>) -> Vec<String> {
-    let copies = facts.map(|facts| facts.edited.as_slice()).unwrap_or_default();
-    let line = copies.last().map(|copy| format!("edited unit saved: {}", copy.display()));
-    line.into_iter().collect()
-}
-
 /// Prints the leader, and problems that affect all companions.
 fn about_the_leader(found: &Found, now: u64, output: &Output) {
     let report = &found.report;
-    match (&report.leader, found.answer) {
-        (None, _) => {}
-        (Some(leader), Some(Answer::Alive) | None) => {
-            output.note(format!(
-                "leader: {leader}, for {}",
-                words::span(now.saturating_sub(leader.since))
-            ));
-        }
-        (Some(leader), Some(Answer::NoEvents)) => output.note(format!(
-            "the leader {leader} does not respond, so this may be outdated; \
-             `companion reconcile --take-over` kills it and reconciles"
-        )),
-        (Some(leader), Some(Answer::Stuck { seconds })) => output.note(format!(
-            "the leader {leader} has made no progress for {}, so this may be outdated; \
-             `companion reconcile --take-over` kills it and reconciles",
-            words::span(seconds)
-        )),
+    if let Some(leader) = &report.leader {
+        let trouble = match found.answer {
+            Some(Answer::Alive) | None => None,
+            Some(Answer::NoEvents) => Some("does not respond".to_owned()),
+            Some(Answer::Stuck { seconds }) => {
+                Some(format!("has made no progress for {}", words::span(seconds)))
+            }
+        };
+        output.note(match trouble {
+            None => {
+                format!("leader: {leader}, for {}", words::span(now.saturating_sub(leader.since)))
+            }
+            Some(trouble) => format!(
+                "the leader {leader} {trouble}, so this may be outdated; \
+                 `companion reconcile --take-over` kills it and reconciles"
+            ),
+        });
     }
     if let Some(problem) = &report.inputs.problem {
         output.note(format!("using the last valid catalog: {}", problem.message));
@@ -215,20 +193,31 @@ fn service(status: &CompanionStatus, now: u64) -> String {
     parts.join(", ")
 }
 
-/// Returns the reasons, the last log lines of a failed run, the next steps, and the drop-ins.
-fn details(status: &CompanionStatus, now: u64) -> Vec<String> {
-    let cause = status.root_cause.iter().map(|cause| format!("why: {cause}"));
-    let why = status.conditions.iter().map(|condition| condition_line(condition, now));
-    let log = status.log.iter().map(|line| format!("log: {line}"));
-    let log_error = status.log_error.iter().map(|error| format!("log: unreadable: {error}"));
-    let next = status.next.iter().map(|step| format!("next: {step}"));
-    let mut lines: Vec<_> = cause.chain(why).chain(log).chain(log_error).chain(next).collect();
+/// Returns the reasons, the last log lines of a failed run, the next steps, the drop-ins, the fix, and the copy of an edited
+/// unit.
+fn details(
+    status: &CompanionStatus,
+    facts: Option<&Facts>,
+    scope: Option<Scope>,
+    now: u64,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(status.root_cause.iter().map(|cause| format!("why: {cause}")));
+    lines.extend(status.conditions.iter().map(|condition| condition_line(condition, now)));
+    lines.extend(status.log.iter().map(|line| format!("log: {line}")));
+    lines.extend(status.log_error.iter().map(|error| format!("log: unreadable: {error}")));
+    lines.extend(status.next.iter().map(|step| format!("next: {step}")));
     if lines.is_empty() && status.health != Health::Ready {
         lines.extend(status.why.iter().map(|why| format!("why: {why}")));
     }
     lines.extend(status.drop_ins.iter().map(|path| format!("drop-in: {path}")));
     let ignored = status.not_honoured.iter();
     lines.extend(ignored.map(|setting| format!("not honoured by this host: {setting}")));
+    if !status.health.is_healthy() {
+        lines.extend(causes::fix(status, scope).map(|fix| format!("fix: {fix}")));
+    }
+    let copy = facts.and_then(|facts| facts.edited.last());
+    lines.extend(copy.map(|copy| format!("edited unit saved: {}", copy.display())));
     lines
 }
 

@@ -1,7 +1,7 @@
 //! What `status` shows of each companion besides its state: the address of its page, its image, and copies of edited units.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use archipelago_companions::published::edited_units;
@@ -69,14 +69,12 @@ fn url(catalog: &Catalog, name: &CompanionName) -> Option<String> {
     let port = catalog.page_port(name)?;
     let mut ports = catalog.companion(name)?.container.ports.iter();
     let address = ports.find(|mapping| mapping.host.get() == port).and_then(|it| it.address);
-    let host = match address {
-        Some(address) if !address.is_unspecified() => match address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        },
-        Some(_) | None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-    };
-    Some(format!("http://{host}:{port}/"))
+    Some(match address.filter(|address| !address.is_unspecified()) {
+        Some(address) => format!("http://{}/", SocketAddr::new(address, port)),
+        None => {
+            format!("http://{}:{port}/", rustix::system::uname().nodename().to_string_lossy())
+        }
+    })
 }
 
 fn image(catalog: &Catalog, name: &CompanionName, config: &Config) -> Option<Image> {

@@ -18,75 +18,57 @@ fn healthy() -> ScopeHealth {
     }
 }
 
-fn facts(health: &mut ScopeHealth) -> &mut SystemdFacts {
-    health.systemd.as_mut().unwrap()
-}
-
-/// The only finding that is not ok, which must be about `check`.
-fn trouble(health: &ScopeHealth, check: &str) -> (State, String) {
-    let mut findings = service_manager(Scope::User, health);
-    findings.extend(environment(health));
-    findings.retain(|finding| finding.state != State::Ok);
-    let [finding] = &findings[..] else { panic!("{findings:?}") };
-    assert_eq!(finding.check, check, "{finding:?}");
-    (finding.state, finding.fix.clone().unwrap())
-}
-
 #[test]
 fn a_host_with_everything_is_ok() {
-    let health = healthy();
-    let findings = service_manager(Scope::User, &health);
+    let findings = service_manager(Scope::User, &healthy());
     assert!(findings.len() >= 5 && findings.iter().all(|found| found.state == State::Ok));
-    assert!(environment(&health).is_empty());
-}
-
-#[test]
-fn a_manager_that_cannot_be_reached_is_an_error() {
-    let error = PortError::new(PortErrorKind::Unavailable, "no bus");
-    let (state, fix) = trouble(&ScopeHealth { systemd: Err(error), ..healthy() }, "systemd");
-    assert_eq!(state, State::Error);
-    assert!(fix.contains("loginctl enable-linger") && fix.contains("XDG_RUNTIME_DIR="), "{fix}");
+    assert!(environment(&healthy()).is_empty());
+    let system = ScopeHealth { linger: None, ..healthy() };
+    assert!(service_manager(Scope::System, &system).iter().all(|found| found.check != "linger"));
     assert!(!bus_fix(Scope::System).contains("linger"));
 }
 
 #[test]
-fn disabled_linger_is_an_error_in_user_scope_only() {
-    let (state, fix) = trouble(&ScopeHealth { linger: Some(false), ..healthy() }, "linger");
-    assert_eq!((state, &*fix), (State::Error, "loginctl enable-linger"));
-    let system = ScopeHealth { linger: None, ..healthy() };
-    assert!(service_manager(Scope::System, &system).iter().all(|found| found.check != "linger"));
-}
-
-#[test]
-fn cgroups_of_version_1_are_an_error() {
-    let health = ScopeHealth { unified_cgroups: false, ..healthy() };
-    assert_eq!(trouble(&health, "cgroups").0, State::Error);
-}
-
-#[test]
-fn limits_without_effect_are_a_warning() {
-    let mut health = healthy();
-    facts(&mut health).memory_limits = Some(false);
-    assert_eq!(trouble(&health, "memory").0, State::Warning);
-}
-
-#[test]
-fn a_user_without_a_home_is_an_error() {
-    let health = ScopeHealth { unit_dir: Err(ScopeError::NoHome), ..healthy() };
-    assert_eq!(trouble(&health, "unit directory").0, State::Error);
-}
-
-#[test]
-fn an_environment_that_differs_from_the_managers_is_reported() {
-    for (variable, expected) in
-        [("XDG_STATE_HOME", State::Warning), ("XDG_CONFIG_HOME", State::Error)]
-    {
-        let mut health = healthy();
+fn each_missing_part_has_its_state_and_fix() {
+    let unreachable = Err(PortError::new(PortErrorKind::Unavailable, "no bus"));
+    let of = |facts: SystemdFacts| ScopeHealth { systemd: Ok(facts), ..healthy() };
+    let facts = || healthy().systemd.unwrap();
+    let elsewhere = |variable| {
         let (here, there) = ("/elsewhere".into(), "/h".into());
-        facts(&mut health).differing = vec![DifferingDirectory { variable, here, there }];
-        let (state, fix) = trouble(&health, "environment");
-        assert_eq!(state, expected);
-        assert!(fix.contains(&format!("{variable}=/elsewhere")), "{fix}");
+        let differing = vec![DifferingDirectory { variable, here, there }];
+        of(SystemdFacts { differing, ..facts() })
+    };
+    let unlimited = of(SystemdFacts { memory_limits: Some(false), ..facts() });
+    for (health, check, state, fix) in [
+        (
+            ScopeHealth { systemd: unreachable, ..healthy() },
+            "systemd",
+            State::Error,
+            "XDG_RUNTIME_DIR=",
+        ),
+        (
+            ScopeHealth { linger: Some(false), ..healthy() },
+            "linger",
+            State::Error,
+            "loginctl enable-linger",
+        ),
+        (ScopeHealth { unified_cgroups: false, ..healthy() }, "cgroups", State::Error, "kernel's"),
+        (unlimited, "memory", State::Warning, "cgroup_enable=memory"),
+        (
+            ScopeHealth { unit_dir: Err(ScopeError::NoHome), ..healthy() },
+            "unit directory",
+            State::Error,
+            "`HOME`",
+        ),
+        (elsewhere("XDG_STATE_HOME"), "environment", State::Warning, "XDG_STATE_HOME=/elsewhere"),
+        (elsewhere("XDG_CONFIG_HOME"), "environment", State::Error, "XDG_CONFIG_HOME=/elsewhere"),
+    ] {
+        let mut findings = service_manager(Scope::User, &health);
+        findings.extend(environment(&health));
+        findings.retain(|finding| finding.state != State::Ok);
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((finding.check, finding.state), (check, state));
+        assert!(finding.fix.as_ref().unwrap().contains(fix), "{finding:?}");
     }
 }
 

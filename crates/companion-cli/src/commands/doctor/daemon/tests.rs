@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::super::State;
 use super::*;
 
@@ -19,69 +21,41 @@ fn checked(state: ServiceState) -> (State, String, String) {
 }
 
 #[test]
-fn a_daemon_that_runs_and_is_enabled_is_ok() {
-    let (state, found, _) = checked(running());
-    assert_eq!((state, &*found), (State::Ok, "running, enabled, /u/companion.service"));
-}
-
-#[test]
-fn unexecutable_program_is_a_crash_loop_that_setup_fixes() {
-    let (state, found, fix) = checked(ServiceState {
+fn each_state_of_the_service_has_its_finding_and_fix() {
+    const LOG: &str = "journalctl --user-unit=companion.service --lines=20";
+    let failed = |result: &str, exit_status| {
+        let (active, result) = ("failed".into(), result.into());
+        ServiceState { active, result, exit_status, ..running() }
+    };
+    let looping = ServiceState {
         active: "activating".into(),
         sub: "auto-restart".into(),
-        result: "exit-code".into(),
-        exit_status: 203,
         restarts: 7,
-        ..running()
-    });
-    assert_eq!((state, &*fix), (State::Error, "companion setup"));
-    assert!(found.starts_with("crash-looping") && found.contains("203/EXEC"), "{found}");
-    assert!(found.ends_with("7 restart(s)"), "{found}");
-}
-
-#[test]
-fn other_failures_refer_to_the_log() {
-    let failed = |result: &str, exit_status| {
-        let active = "failed".into();
-        checked(ServiceState { active, result: result.into(), exit_status, ..running() })
+        ..failed("exit-code", 203)
     };
-    for (result, status, message) in [
-        ("exit-code", 2, "refuses its options or its catalog"),
-        ("exit-code", 3, "exited with status 3"),
-        ("signal", 9, "ended (signal)"),
-        ("watchdog", 6, "ended (watchdog)"),
+    let restarted = ServiceState { active: "activating".into(), restarts: 2, ..running() };
+    let load = |load: &str| ServiceState { load: load.into(), ..running() };
+    let inactive = ServiceState { active: "inactive".into(), ..running() };
+    let disabled = ServiceState { unit_file: "disabled".into(), ..running() };
+    let unread = ServiceState { needs_reload: true, ..running() };
+    for (service, state, message, fix) in [
+        (running(), State::Ok, "running, enabled, /u/companion.service", ""),
+        (looping, State::Error, "crash-looping: systemd cannot execute", "companion setup"),
+        (failed("exit-code", 2), State::Error, "refuses its options or its catalog", LOG),
+        (failed("exit-code", 3), State::Error, "exited with status 3, 0 restart(s)", LOG),
+        (failed("signal", 9), State::Error, "failed: ended (signal)", LOG),
+        (failed("watchdog", 6), State::Error, "ended (watchdog)", LOG),
+        (load("not-found"), State::Warning, "not installed", "companion setup"),
+        (load("masked"), State::Warning, "masked", "systemctl --user unmask companion.service"),
+        (load("bad-setting"), State::Error, "cannot load", "companion setup"),
+        (inactive, State::Warning, "not running", "systemctl --user start companion.service"),
+        (disabled, State::Warning, "not enabled", "systemctl --user enable companion.service"),
+        (unread, State::Warning, "changed after", "companion setup"),
+        (restarted, State::Warning, "2 restart(s)", LOG),
     ] {
-        let (state, found, fix) = failed(result, status);
-        assert_eq!(state, State::Error, "{found}");
-        assert!(found.contains(message), "{found}");
-        assert_eq!(fix, "journalctl --user-unit=companion.service --lines=20");
-    }
-}
-
-#[test]
-fn stopped_daemon_is_a_warning_with_the_command_that_starts_it() {
-    for (changed, expected) in [
-        (ServiceState { load: "not-found".into(), ..running() }, "companion setup"),
-        (
-            ServiceState { load: "masked".into(), ..running() },
-            "systemctl --user unmask companion.service",
-        ),
-        (
-            ServiceState { active: "inactive".into(), ..running() },
-            "systemctl --user start companion.service",
-        ),
-        (
-            ServiceState { unit_file: "disabled".into(), ..running() },
-            "systemctl --user enable companion.service",
-        ),
-        (ServiceState { needs_reload: true, ..running() }, "companion setup"),
-        (
-            ServiceState { active: "activating".into(), restarts: 2, ..running() },
-            "journalctl --user-unit=companion.service --lines=20",
-        ),
-    ] {
-        let (state, found, fix) = checked(changed);
-        assert_eq!((state, &*fix), (State::Warning, expected), "{found}");
+        let (found_state, found, found_fix) = checked(service);
+        assert_eq!((found_state, &*found_fix), (state, fix), "{found}");
+        assert!(found.contains(message), "{message}: {found}");
     }
 }
 
@@ -95,14 +69,8 @@ fn enabled_unit_in_a_home_may_have_been_loaded_too_late() {
     assert!(!found(ServiceState { fragment: outside, ..stopped() }).contains("home"));
 }
 
-#[test]
-fn a_unit_that_systemd_refuses_is_an_error() {
-    let (state, _, fix) = checked(ServiceState { load: "bad-setting".into(), ..running() });
-    assert_eq!((state, &*fix), (State::Error, "companion setup"));
-}
-
 #[tokio::test]
-async fn the_units_program_is_compared_with_this_one() {
+async fn the_units_program_is_compared_with_this_one_and_the_running_one() {
     let place = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode| {
         let path = place.path().join(name);
@@ -111,29 +79,25 @@ async fn the_units_program_is_compared_with_this_one() {
         path
     };
     let own = file("own", "", 0o755);
-    assert_eq!(Named::at(&own, Some(&own)).await, Named::Own);
-    assert!(program_of_unit(&own, &Named::Own).is_none());
+    let findings = async |program: &Path, state| program_of_unit(program, Some(&own), &state).await;
+    assert!(findings(&own, running()).await.is_empty());
 
-    let missing = place.path().join("missing");
-    for path in [missing, file("plain", "", 0o644), place.path().to_owned()] {
-        let named = Named::at(&path, Some(&own)).await;
-        let finding = program_of_unit(&path, &named).unwrap();
-        assert!(!named.is_good() && finding.is_error(), "{finding:?}");
+    for path in [place.path().join("missing"), file("plain", "", 0o644), place.path().to_owned()] {
+        let [finding] = &findings(&path, running()).await[..] else { panic!("{path:?}") };
+        assert!(finding.is_error(), "{finding:?}");
         assert_eq!(finding.fix.as_deref(), Some("companion setup"));
     }
 
     let other = file("other", "#!/bin/sh\necho companion 9.9.9\n", 0o755);
-    let named = Named::at(&other, Some(&own)).await;
-    let finding = program_of_unit(&other, &named).unwrap();
+    let [finding] = &findings(&other, running()).await[..] else { panic!("it is another") };
     assert_eq!(finding.state, State::Warning);
     for part in [&*other.to_string_lossy(), &*own.to_string_lossy(), "9.9.9", "companion 0."] {
         assert!(finding.found.contains(part), "{part}: {finding:?}");
     }
-}
 
-#[test]
-fn a_daemon_of_a_replaced_program_is_a_warning() {
-    let finding = old_program(Path::new("/h/companion"));
+    // This process runs another file than the program, like an old daemon.
+    let replaced = ServiceState { main_pid: Some(std::process::id()), ..running() };
+    let [finding] = &findings(&own, replaced).await[..] else { panic!("it was replaced") };
     assert_eq!(finding.state, State::Warning);
-    assert!(finding.found.contains("`/h/companion` was replaced"), "{finding:?}");
+    assert!(finding.found.contains("was replaced after the daemon started"), "{finding:?}");
 }
