@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use adapter_podman::{Podman, PodmanContainers, PodmanImages};
+use adapter_podman::{ImageRecords, Podman, PodmanContainers, PodmanImages};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageRef, ImageSource, PullSource};
 use companion_core::ports::{ContainerRuntime as _, ImageProvider as _};
@@ -20,7 +20,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let source = ImageSource { build: None, pull: Some(pull) };
 
     let podman = Podman::from_environment();
-    let images = PodmanImages::new(podman.clone());
+    // Written by `ensure` alone; without a record, no image counts as built here.
+    let records = ImageRecords::new(std::env::temp_dir().join("records"), || 0);
+    let images = PodmanImages::new(podman.clone(), records);
     // Reading never contacts a registry; `ensure` might.
     for (name, state) in images.observe(&[(name.clone(), source)].into()).await {
         match state {

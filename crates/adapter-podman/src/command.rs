@@ -6,48 +6,45 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use image_source::Reader;
+use companion_core::ports::PortErrorKind;
+use image_source::text::path_shown;
+use image_source::{EngineError, EngineResult};
 use serde::de::DeserializeOwned;
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::error::{Cause, PodmanError, Verb};
+use crate::error::{self, Cause};
 
 mod abandoned;
 pub(crate) mod argv;
+mod call_id;
 mod child;
 mod environment;
 mod facts;
 mod installation;
-mod orphans;
 pub(crate) mod output;
 mod remains;
 pub(crate) mod secrets;
-mod spool;
 mod temporary;
 mod tree;
 mod trial;
 
-use abandoned::BuildId;
-use child::{Ending, Supervision};
+use argv::{Call, Kind};
+use child::{ANSWER_LIMIT, Ended, Ending, Supervision};
 use environment::Environment;
 use facts::Facts;
 use installation::Search;
-use output::{Keep, Stream, last_words};
-use spool::Spool;
-
-/// Maximum size of an answer in bytes: thousands of images with long labels.
-const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
-
-/// How much of stderr is kept for an error message, in bytes.
-const COMPLAINT_LIMIT: usize = 64 * 1024;
 
 /// Time limits of podman calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +84,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    fn of(&self, call: Verb) -> Duration {
-        match call {
-            Verb::Version | Verb::Info | Verb::Images | Verb::ImageInspect | Verb::Ps => self.query,
-            Verb::ImageRm | Verb::Rm | Verb::Run | Verb::Tag => self.remove,
-            Verb::Save | Verb::Load => self.archive,
-            Verb::Build => self.build,
-            Verb::Pull => self.pull,
+    fn of(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Query => self.query,
+            Kind::Change => self.remove,
+            Kind::Save | Kind::Load => self.archive,
+            Kind::Build => self.build,
+            Kind::Pull => self.pull,
         }
     }
 }
@@ -138,8 +135,9 @@ impl Podman {
     /// Uses the program at `path`, which must be absolute.
     #[must_use]
     pub fn with_program(self, path: impl Into<PathBuf>) -> Self {
-        let search = Arc::new(Search::clone(&self.search).with_program(path.into()));
-        Self { search, facts: Arc::default(), ..self }
+        let mut search = Search::clone(&self.search);
+        search.program = Some(path.into());
+        Self { search: Arc::new(search), facts: Arc::default(), ..self }
     }
 
     /// Uses other time limits.
@@ -158,150 +156,143 @@ impl Podman {
         self.children.reopen();
     }
 
-    /// Stops our builds and pulls that outlived the process that started them, gracefully first, and returns how many.
-    /// Then removes what such builds left: processes, working containers, images without a manifest and temporary
-    /// directories.
-    ///
-    /// Only the process that builds calls this, before its first build: otherwise a hung build would hang forever,
-    /// concurrently with a second one. Takes the grace of [`Limits`], some podman calls, and a few seconds. Failed
-    /// removals are logged.
-    pub async fn end_orphans(&self) -> usize {
-        let orphans = Reader::default().read(self.limits.files, orphans::find).await;
-        let orphans = orphans.unwrap_or_default();
-        let count = orphans.len();
-        let mut ends = tokio::task::JoinSet::new();
-        for orphan in orphans {
-            ends.spawn(orphan.end(self.limits.grace));
-        }
-        while ends.join_next().await.is_some() {}
-        let began = self.sweep_temporary().await;
-        self.remove_abandoned(None, began).await;
-        count
-    }
-
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
     /// Runs a call that answers in JSON.
-    pub(crate) async fn query<T: DeserializeOwned>(
-        &self,
-        call: Verb,
-        args: Vec<String>,
-    ) -> Result<T, PodmanError> {
-        let answer = self.run(call, args).await?;
-        serde_json::from_slice(&answer).map_err(|source| PodmanError::Unreadable { call, source })
+    pub(crate) async fn query<T: DeserializeOwned>(&self, call: Call) -> EngineResult<T> {
+        let exit = self.exit(call).await?;
+        let call = exit.call.clone();
+        serde_json::from_slice(&exit.answer()?).map_err(|why| error::unreadable(call, why))
     }
 
-    /// Runs a call and returns its output; a build or a pull has none.
-    pub(crate) async fn run(&self, call: Verb, args: Vec<String>) -> Result<Vec<u8>, PodmanError> {
-        self.run_for(call, args, None).await
+    /// Runs a call and returns its answer.
+    pub(crate) async fn run(&self, call: Call) -> EngineResult<Vec<u8>> {
+        self.exit(call).await?.answer()
     }
 
-    /// As [`run`](Self::run); cleans up after `build` if it fails.
-    async fn run_for(
-        &self,
-        call: Verb,
-        args: Vec<String>,
-        build: Option<BuildId>,
-    ) -> Result<Vec<u8>, PodmanError> {
-        let secrets = self.environment.secrets();
-        let stdout = Stream::new(Keep::Head(ANSWER_LIMIT), secrets.clone());
-        let stderr = Stream::new(Keep::Tail(COMPLAINT_LIMIT), secrets.clone());
-        let ending = self.supervised(call, args, build, [&stdout, &stderr]).await?;
-        let (complaints, is_cut) = stderr.take();
-        let said = last_words(&complaints, is_cut, secrets);
-        match ending {
-            Ending::Exited(status) if status.success() => match stdout.take() {
-                (answer, false) => Ok(answer),
-                (_, true) => Err(PodmanError::TooMuch { call, limit: ANSWER_LIMIT }),
-            },
-            Ending::Exited(status) => Err(PodmanError::Failed {
-                call,
-                ending: describe(status),
-                status: status.code(),
-                cause: Cause::of(&said),
-                said,
-            }),
+    /// Runs a call and returns how it exited.
+    pub(crate) async fn exit(&self, call: Call) -> EngineResult<Exit> {
+        let kind = call.kind;
+        let Ended { ending, answer, complaints } = self.supervised(&call).await?;
+        let said = complaints.last_words(self.environment.secrets());
+        let error = match ending {
+            Ending::Exited(status) => return Ok(Exit { call, status, answer, said }),
             Ending::TimedOut => {
-                Err(PodmanError::TimedOut { call, limit: self.limits.of(call), said })
+                let (limit, said) = (self.limits.of(kind).as_secs(), error::Said(&said));
+                error::transient(format!("`{call}` did not exit within {limit} s{said}")).into()
             }
-            Ending::Abandoned => Err(PodmanError::Interrupted { call }),
-            Ending::Lost(source) => Err(PodmanError::Wait { call, source }),
-        }
+            Ending::Abandoned => interrupted(&call),
+            Ending::Lost(source) => {
+                error::transient(format!("failed to wait for `{call}`")).with_source(source).into()
+            }
+        };
+        Err(error)
     }
 
-    async fn supervised(
-        &self,
-        call: Verb,
-        args: Vec<String>,
-        build: Option<BuildId>,
-        [stdout, stderr]: [&Stream; 2],
-    ) -> Result<Ending, PodmanError> {
+    async fn supervised(&self, call: &Call) -> EngineResult<Ended> {
         let program = self.program().await?.path;
-        let start = |source| PodmanError::Start { program: program.clone(), source };
-        let needs = call.needs();
-        let spool = match needs.spool {
-            true => Some(Spool::new().map_err(start)?),
+        let start = |source: io::Error| {
+            let message = format!("failed to start `{}`", path_shown(&program));
+            error::of_the_host(PortErrorKind::Unavailable, message, source)
+        };
+        let temporary = match call.kind.copies_images() {
+            true => Some(self.make_temporary(call.id).await?.map_err(start)?),
             false => None,
         };
-        let (answer, complaints) = match &spool {
-            None => (Stdio::piped(), Stdio::piped()),
-            Some(spool) => (Stdio::null(), spool.writer().map_err(start)?),
-        };
-        let temporary = match needs.temporary {
-            true => Some(self.make_temporary().await?.map_err(start)?),
-            false => None,
-        };
-        let began = SystemTime::now();
-        let child = Command::new(&program)
-            .args(args)
-            .env_clear()
-            .envs(self.environment.passed(call))
-            .envs(temporary.iter().map(|directory| ("TMPDIR", directory)))
-            .stdin(Stdio::null())
-            .stdout(answer)
-            .stderr(complaints)
-            .process_group(0)
-            .spawn();
-        let child = match (child, temporary.clone()) {
-            (Err(error), Some(directory)) => {
-                self.remove_temporary(directory, true).await;
+        let spawned = lasting_pipe().and_then(|(complaints, stderr)| {
+            let child = Command::new(&program)
+                .args(&call.args)
+                .env_clear()
+                .envs(self.environment.passed(call.kind))
+                .envs(temporary.iter().map(|directory| ("TMPDIR", directory)))
+                .stdin(Stdio::null())
+                .stdout(if call.kind.has_answer() { Stdio::piped() } else { Stdio::null() })
+                .stderr(stderr)
+                .process_group(0)
+                .spawn()?;
+            Ok((child, complaints))
+        });
+        let (child, complaints) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                self.remove_temporary(temporary).await;
                 return Err(start(error));
             }
-            (child, _) => child.map_err(start)?,
         };
         // Dropping this future drops the sender, which tells the task below to terminate podman.
         let (_waiting, abandoned) = oneshot::channel();
         let supervision = Supervision {
-            limit: self.limits.of(call),
+            limit: self.limits.of(call.kind),
             grace: self.limits.grace,
             abandoned,
-            stdout: stdout.clone(),
-            stderr: stderr.clone(),
-            spool,
+            complaints,
+            secrets: self.environment.secrets().clone(),
         };
-        let podman = self.clone();
+        let (podman, id) = (self.clone(), call.id);
         let task = self.children.spawn(async move {
-            let ending = supervision.watch(child).await;
-            let succeeded = matches!(&ending, Ending::Exited(status) if status.success());
-            if let Some(directory) = temporary {
-                podman.remove_temporary(directory, succeeded).await;
+            let ended = supervision.watch(child).await;
+            match &ended.ending {
+                Ending::Exited(status) if status.success() => {
+                    podman.remove_temporary(temporary).await;
+                }
+                _ if temporary.is_some() => podman.clean_up(Some(id)).await,
+                _ => {}
             }
-            if let Some(build) = build.filter(|_| !succeeded) {
-                podman.remove_abandoned(Some(build), Some(began)).await;
-            }
-            ending
+            ended
         });
         // The task neither panics nor is aborted, except at the runtime's shutdown.
-        task.await.map_err(|_| PodmanError::Interrupted { call })
+        task.await.map_err(|_| interrupted(call))
     }
 }
 
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "an unknown status".to_owned(),
+/// Returns the two ends of a pipe to which a child can write although nobody reads it any more: the writing end reads too.
+///
+/// If this process died, podman would otherwise be killed by SIGPIPE, which leaves a working container that cannot be
+/// identified as ours. So it goes on, or waits at a full pipe, until the next leader stops it.
+fn lasting_pipe() -> io::Result<(Receiver, File)> {
+    let (reader, _writer) = io::pipe()?;
+    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    let both = File::options().read(true).write(true).open(path)?;
+    Ok((Receiver::from_owned_fd(reader.into())?, both))
+}
+
+/// How a call exited, and what it printed.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    call: Call,
+    status: ExitStatus,
+    answer: Vec<u8>,
+    /// The end of its stderr, in one line.
+    pub(crate) said: String,
+}
+
+impl Exit {
+    /// Returns the exit status; `None` if a signal killed it.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
     }
+
+    /// Returns the answer of a call that succeeded.
+    pub(crate) fn answer(self) -> EngineResult<Vec<u8>> {
+        let Self { call, status, answer, said } = self;
+        if answer.len() > ANSWER_LIMIT {
+            let message = format!("`{call}` printed more than {ANSWER_LIMIT} bytes");
+            return Err(error::transient(message).into());
+        }
+        if status.success() {
+            return Ok(answer);
+        }
+        let ending = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "an unknown status".to_owned(),
+        };
+        Err(Cause::of(&said).error(&call, &ending, &said))
+    }
+}
+
+fn interrupted(call: &Call) -> EngineError {
+    EngineError::Host(error::transient(format!("`{call}` was interrupted")))
 }

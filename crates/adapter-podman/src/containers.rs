@@ -10,11 +10,12 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerRuntime, PortError, PortErrorKind, PortResult};
 use image_source::text::shown;
+use image_source::{EngineError, EngineResult};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::command::{Podman, argv};
-use crate::error::{PodmanError, Verb};
+use crate::error;
 
 /// The label with the name of the container's companion.
 pub const NAME_LABEL: &str = "companion.name";
@@ -28,17 +29,12 @@ const UNIT_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct ListedContainer {
     id: String,
-    names: Option<Vec<String>>,
     image: String,
     labels: Option<BTreeMap<String, String>>,
     state: String,
 }
 
 impl ListedContainer {
-    fn has_name(&self, name: &CompanionName) -> bool {
-        self.names.iter().flatten().any(|own| own == name.as_str())
-    }
-
     fn label(&self, key: &str) -> Option<&str> {
         Some(self.labels.as_ref()?.get(key)?.as_str())
     }
@@ -63,7 +59,7 @@ impl ListedContainer {
         }
     }
 
-    pub(crate) fn state(&self, name: &CompanionName) -> ContainerState {
+    fn state(&self, name: &CompanionName) -> ContainerState {
         if self.is_of(name) {
             let status = shown(&self.state);
             return ContainerState::Ours { status };
@@ -72,53 +68,46 @@ impl ListedContainer {
     }
 }
 
-/// A row of the list: a container, or an invalid row.
+/// A row of the output of `podman ps`.
 #[derive(Debug)]
-enum Row {
-    Readable(ListedContainer),
-    Unreadable {
-        /// Its names, if at least those are readable.
-        names: Option<Vec<String>>,
-        /// The parser's error.
-        error: String,
-    },
-}
-
-impl Row {
-    fn of(row: Value) -> Self {
-        let names = row.get("Names").map(|names| Vec::deserialize(names).ok());
-        match ListedContainer::deserialize(row) {
-            Ok(container) => Self::Readable(container),
-            Err(error) => {
-                let error = shown(&error.to_string());
-                Self::Unreadable { names: names.flatten(), error }
-            }
-        }
-    }
+struct Row {
+    /// Its names, if at least those are readable.
+    names: Option<Vec<String>>,
+    container: EngineResult<ListedContainer>,
 }
 
 /// The output of `podman ps`.
 #[derive(Debug)]
-struct Listing(Vec<Row>);
+pub(crate) struct Listing(Vec<Row>);
 
 impl Listing {
-    /// Returns the container at `name`. A row with unreadable names may be the container of any name that no other row
+    pub(crate) fn of(answer: &[u8]) -> EngineResult<Self> {
+        let unreadable = |why| error::unreadable("podman ps", why);
+        // Depending on its version, Podman prints `null` or `[]` if there is none.
+        let rows: Option<Vec<Value>> = serde_json::from_slice(answer).map_err(unreadable)?;
+        let row = |row: Value| {
+            let names = row.get("Names").and_then(|names| Vec::deserialize(names).ok());
+            Row { names, container: ListedContainer::deserialize(row).map_err(unreadable) }
+        };
+        Ok(Self(rows.unwrap_or_default().into_iter().map(row).collect()))
+    }
+
+    /// Returns the container at `name`. A row without readable names may be the container of any name that no other row
     /// has.
-    fn at(&self, name: &CompanionName) -> Result<Option<&ListedContainer>, &str> {
-        let mut doubt = None;
-        for row in &self.0 {
-            match row {
-                Row::Readable(container) if container.has_name(name) => return Ok(Some(container)),
-                Row::Readable(_) => {}
-                Row::Unreadable { names: Some(names), error } => {
-                    if names.iter().any(|own| own == name.as_str()) {
-                        return Err(error);
-                    }
-                }
-                Row::Unreadable { names: None, error } => doubt = Some(error.as_str()),
-            }
+    fn at(&self, name: &CompanionName) -> EngineResult<Option<&ListedContainer>> {
+        let has_name = |row: &&Row| row.names.iter().flatten().any(|own| own == name.as_str());
+        if let Some(row) = self.0.iter().find(has_name) {
+            return row.container.as_ref().map(Some).map_err(Clone::clone);
         }
-        doubt.map_or(Ok(None), Err)
+        match self.0.iter().find(|row| row.names.is_none()) {
+            Some(_) => Err(error::unreadable("podman ps", "a container has no readable name")),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn state(&self, name: &CompanionName) -> EngineResult<ContainerState> {
+        let found = self.at(name)?;
+        Ok(found.map_or(ContainerState::Absent, |container| container.state(name)))
     }
 }
 
@@ -135,60 +124,16 @@ impl PodmanContainers {
         Self { podman }
     }
 
-    async fn list(&self, names: &BTreeSet<CompanionName>) -> Result<Listing, PodmanError> {
-        // Depending on its version, Podman prints `null` or `[]` if there is none.
-        let rows: Option<Vec<Value>> = self.podman.query(Verb::Ps, argv::containers(names)).await?;
-        Ok(Listing(rows.unwrap_or_default().into_iter().map(Row::of).collect()))
+    /// Lists the containers at `names`. The inner error is one that any of them can be the cause of.
+    async fn list(&self, names: &BTreeSet<CompanionName>) -> EngineResult<EngineResult<Listing>> {
+        let exit = self.podman.exit(argv::containers(names)).await?;
+        Ok(exit.answer().and_then(|answer| Listing::of(&answer)))
     }
 
-    /// Finds the container at `name` with a separate call.
-    async fn find(&self, name: &CompanionName) -> Result<Option<ListedContainer>, PodmanError> {
-        let listing = self.list(&BTreeSet::from([name.clone()])).await?;
-        listing.at(name).map(|found| found.cloned()).map_err(unreadable)
+    /// Lists the container at `name` with a separate call.
+    async fn find(&self, name: &CompanionName) -> EngineResult<Listing> {
+        self.list(&BTreeSet::from([name.clone()])).await?
     }
-
-    /// Reads containers for [`observe`](ContainerRuntime::observe), in one call if possible.
-    async fn read(
-        &self,
-        names: &BTreeSet<CompanionName>,
-    ) -> BTreeMap<CompanionName, PortResult<ContainerState>> {
-        let listing = match self.list(names).await {
-            Ok(listing) => listing,
-            // The call failed. Any container of the list can be the cause.
-            Err(PodmanError::Failed { .. } | PodmanError::TooMuch { .. }) if names.len() > 1 => {
-                let mut states = BTreeMap::new();
-                for name in names {
-                    let found = self.find(name).await;
-                    let state = found.map(|found| state_at(name, found.as_ref()));
-                    states.insert(name.clone(), state.map_err(|error| unobserved(name, error)));
-                }
-                return states;
-            }
-            Err(error) => {
-                let message = "failed to observe the companions' containers";
-                return PortError::new(error.kind(), message).with_source(error).for_each(names);
-            }
-        };
-        let state = |name: &CompanionName| match listing.at(name) {
-            Ok(found) => Ok(state_at(name, found)),
-            Err(error) => Err(unobserved(name, unreadable(error))),
-        };
-        names.iter().map(|name| (name.clone(), state(name))).collect()
-    }
-}
-
-fn unreadable(text: &str) -> PodmanError {
-    let source = serde::de::Error::custom(text);
-    PodmanError::Unreadable { call: Verb::Ps, source }
-}
-
-fn unobserved(name: &CompanionName, error: PodmanError) -> PortError {
-    let message = format!("failed to observe container `{name}`");
-    PortError::new(error.kind(), message).with_source(error)
-}
-
-fn state_at(name: &CompanionName, found: Option<&ListedContainer>) -> ContainerState {
-    found.map_or(ContainerState::Absent, |container| container.state(name))
 }
 
 #[async_trait]
@@ -200,17 +145,38 @@ impl ContainerRuntime for PodmanContainers {
         if names.is_empty() {
             return BTreeMap::new();
         }
-        self.read(names).await
+        let listing = match self.list(names).await {
+            Ok(listing) => listing,
+            Err(error) => {
+                let message = "failed to observe the companions' containers";
+                return PortError::new(error.kind(), message).with_source(error).for_each(names);
+            }
+        };
+        let mut states = BTreeMap::new();
+        for name in names {
+            let state = match &listing {
+                Ok(listing) => listing.state(name),
+                Err(_) if names.len() > 1 => {
+                    self.find(name).await.and_then(|listing| listing.state(name))
+                }
+                Err(error) => Err(error.clone()),
+            };
+            let unobserved = |error: EngineError| {
+                let message = format!("failed to observe container `{name}`");
+                PortError::new(error.kind(), message).with_source(error)
+            };
+            states.insert(name.clone(), state.map_err(unobserved));
+        }
+        states
     }
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
-        let failed = |error: PodmanError| {
+        let failed = |error: EngineError| {
             let message = format!("failed to remove container `{name}`");
             PortError::new(error.kind(), message).with_source(error)
         };
-        let Some(container) = self.find(name).await.map_err(failed)? else {
-            return Ok(());
-        };
+        let listing = self.find(name).await.map_err(failed)?;
+        let Some(container) = listing.at(name).map_err(failed)? else { return Ok(()) };
         if !container.is_of(name) {
             let message = format!(
                 "container `{name}` is unmanaged: {}; a container of ours was started by `{name}.service`, \
@@ -220,8 +186,8 @@ impl ContainerRuntime for PodmanContainers {
             return Err(PortError::new(PortErrorKind::Conflict, message));
         }
         // By ID: a container that takes the name in the meantime is another one.
-        let args = argv::remove_container(&container.id);
-        self.podman.run(Verb::Rm, args).await.map_err(failed)?;
+        let removal = argv::remove_container(&container.id);
+        self.podman.run(removal).await.map_err(failed)?;
         tracing::info!(container = %name, id = %shown(&container.id), "removed");
         Ok(())
     }

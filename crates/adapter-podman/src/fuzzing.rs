@@ -5,9 +5,9 @@
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageSource;
 
-use crate::command::output::last_words;
+use crate::command::output::Tail;
 use crate::command::secrets::Secrets;
-use crate::containers::ListedContainer;
+use crate::containers::Listing;
 use crate::error::Cause;
 use crate::image_provider::listing;
 
@@ -32,13 +32,12 @@ pub fn inspected(bytes: &[u8]) -> Vec<String> {
 
 /// Parses `bytes` as `podman ps --format json`, for the container `name`.
 pub fn containers(bytes: &[u8], name: &CompanionName) -> Vec<String> {
-    let listed: Option<Vec<ListedContainer>> = serde_json::from_slice(bytes).unwrap_or_default();
-    let listed = listed.unwrap_or_default();
-    listed.iter().map(|one| format!("{:?}", one.state(name))).collect()
+    let state = Listing::of(bytes).and_then(|listing| listing.state(name));
+    vec![format!("{state:?}")]
 }
 
 /// Parses `bytes` as podman's stderr.
 pub fn complaint(bytes: &[u8]) -> String {
-    let said = last_words(bytes, false, &Secrets::default());
+    let said = Tail::from(bytes).last_words(&Secrets::default());
     format!("{said} ({:?})", Cause::of(&said))
 }

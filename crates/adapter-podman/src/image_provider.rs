@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::image::{ImageId, ImageRef, PullSource};
+use companion_core::ports::{PortError, PortErrorKind};
+use host_files::blocking;
 use image_source::{Build, EngineError, EngineResult, ImageEngine, Images, Listing, Platform};
 use serde::de::IgnoredAny;
 use tokio::task::JoinSet;
 
 use self::listing::Inspected;
 use crate::command::{Podman, argv};
-use crate::error::{PodmanError, Verb};
 
 pub(crate) mod listing;
 
@@ -28,7 +29,7 @@ pub type PodmanImages = Images<Podman>;
 #[async_trait]
 impl ImageEngine for Podman {
     async fn list(&self) -> EngineResult<Arc<Listing>> {
-        Ok(self.listing().await?)
+        self.listing().await
     }
 
     fn watched_files(&self) -> Vec<PathBuf> {
@@ -44,36 +45,77 @@ impl ImageEngine for Podman {
     }
 
     async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
-        Ok(self.run_build(build).await?)
+        let labels_stages = self.store().await?.podman_is_at_least(4, 7);
+        self.run(argv::build(build, labels_stages)?).await.map(drop)
     }
 
     async fn pull(&self, source: &PullSource) -> EngineResult<()> {
-        self.run(Verb::Pull, argv::pull(source)).await?;
-        Ok(())
+        self.run(argv::pull(source)).await.map(drop)
     }
 
     async fn remove(&self, image: &ImageId) -> EngineResult<bool> {
-        Ok(self.remove_image(image).await?)
+        let exit = self.exit(argv::remove_image(image)).await?;
+        match exit.code() {
+            // podman-image-rm(1): 1 means that the image does not exist, 2 that it is in use.
+            Some(1 | 2) => Ok(false),
+            _ => exit.answer().map(|_| true),
+        }
     }
 
-    async fn sync(&self, limit: Duration) -> EngineResult<()> {
-        Ok(self.sync_store(limit).await?)
+    /// Podman itself syncs its lists and its database, but not the files of layers. Layers belong to subordinate IDs, so
+    /// they cannot be opened and synced one by one: whole file systems are.
+    async fn sync(&self) -> EngineResult<()> {
+        let store = self.store().await?;
+        let synced = blocking::within(self.limits().sync, move || store.sync()).await;
+        let attempt = "write the image store to the disk";
+        synced.map_err(|stuck| EngineError::Host(stuck.during(attempt)))?
     }
 
+    /// Force also removes the containers that use an image, so it is used for an image that none uses, and only if podman
+    /// could not remove it without.
     async fn discard(&self, image: &ImageId) -> EngineResult<()> {
-        Ok(self.discard_image(image).await?)
+        let exit = self.exit(argv::remove_image(image)).await?;
+        match exit.code() {
+            // As in `remove`: 1 means that the image does not exist.
+            Some(0 | 1) => return Ok(()),
+            Some(125) => {}
+            _ => return exit.answer().map(drop),
+        }
+        let users: Option<Vec<IgnoredAny>> = self.query(argv::containers_of(image)).await?;
+        if users.is_some_and(|users| !users.is_empty()) {
+            return exit.answer().map(drop);
+        }
+        self.run(argv::discard_image(image)).await.map(drop)
     }
 
     async fn save(&self, image: &ImageId, path: &Path, limit: u64) -> EngineResult<()> {
-        Ok(self.save_image(image, path, limit).await?)
+        let inspected = self.inspect(&BTreeSet::from([image.clone()])).await;
+        for Inspected { size, format, .. } in
+            inspected.into_values().collect::<EngineResult<Vec<_>>>()?
+        {
+            if size > limit {
+                let message =
+                    format!("the image has {size} bytes; {limit} are left for its archive");
+                return Err(PortError::new(PortErrorKind::Invalid, message).into());
+            }
+            self.run(argv::save(image, path, format)).await?;
+        }
+        Ok(())
     }
 
+    /// If the archive did not have `image`, or `image` cannot get the name, what was loaded is removed, but no image that
+    /// was there before: a removal by ID takes the only name, too.
     async fn restore(&self, path: &Path, image: &ImageId, name: &ImageRef) -> EngineResult<()> {
-        Ok(self.restore_image(path, image, name).await?)
-    }
-
-    fn sync_limit(&self) -> Duration {
-        self.limits().sync
+        let before = self.listing().await?;
+        let answer = self.run(argv::load(path)).await?;
+        let tagged = self.run(argv::tag(image, name)).await;
+        let is_kept = |id: &ImageId| {
+            id == image && tagged.is_ok() || before.images.iter().any(|known| known.id == *id)
+        };
+        for loaded in listing::loaded(&answer).iter().filter(|id| !is_kept(id)) {
+            self.remove(loaded).await?;
+        }
+        tagged.map(drop)
     }
 
     fn file_limit(&self) -> Duration {
@@ -108,89 +150,16 @@ impl Podman {
 
     /// Inspects `images` in one call, which fails as a whole if one of them cannot be inspected.
     async fn inspect(&self, images: &BTreeSet<ImageId>) -> EachInspected {
-        let answer = self.run(Verb::ImageInspect, argv::inspect_images(images)).await;
+        let answer = self.run(argv::inspect_images(images)).await;
         let described = answer.and_then(|answer| listing::inspected(&answer));
-        let described = described.map_err(EngineError::from);
+        let undescribed = |id: &ImageId| {
+            let message = format!("`podman image inspect` does not describe the image {id}");
+            PortError::new(PortErrorKind::Unavailable, message).into()
+        };
         let one = |id: &ImageId| match &described {
-            Ok(described) => described.get(id).cloned().ok_or_else(|| undescribed(id).into()),
+            Ok(described) => described.get(id).cloned().ok_or_else(|| undescribed(id)),
             Err(error) => Err(error.clone()),
         };
         images.iter().map(|id| (id.clone(), one(id))).collect()
     }
-
-    async fn save_image(
-        &self,
-        image: &ImageId,
-        path: &Path,
-        limit: u64,
-    ) -> Result<(), PodmanError> {
-        let answer = self.run(Verb::ImageInspect, argv::inspect_images([image])).await?;
-        let (bytes, format) = listing::packing(&answer)?;
-        if bytes > limit {
-            return Err(PodmanError::TooLarge { bytes, limit });
-        }
-        self.run(Verb::Save, argv::save(image, path, format)).await?;
-        Ok(())
-    }
-
-    /// Loads an archive. If it did not have `image`, or `image` cannot get the name, what was loaded is removed, but no image
-    /// that was there before: a removal by ID takes the only name, too.
-    async fn restore_image(
-        &self,
-        path: &Path,
-        image: &ImageId,
-        name: &ImageRef,
-    ) -> Result<(), PodmanError> {
-        let before = self.listing().await?;
-        let answer = self.run(Verb::Load, argv::load(path)).await?;
-        let tagged = self.run(Verb::Tag, argv::tag(image, name)).await;
-        let is_kept = |id: &ImageId| {
-            id == image && tagged.is_ok() || before.images.iter().any(|known| known.id == *id)
-        };
-        for loaded in listing::loaded(&answer).iter().filter(|id| !is_kept(id)) {
-            self.remove_image(loaded).await?;
-        }
-        tagged.map(drop)
-    }
-
-    /// Removes a damaged image. Force also removes the containers that use an image, so it is used for an image that
-    /// none uses, and only if podman could not remove it without.
-    async fn discard_image(&self, image: &ImageId) -> Result<(), PodmanError> {
-        let error = match self.run(Verb::ImageRm, argv::remove_image(image)).await {
-            // As in `remove_image`: 1 means that the image does not exist.
-            Ok(_) | Err(PodmanError::Failed { status: Some(1), .. }) => return Ok(()),
-            Err(error @ PodmanError::Failed { status: Some(125), .. }) => error,
-            Err(error) => return Err(error),
-        };
-        let users: Option<Vec<IgnoredAny>> =
-            self.query(Verb::Ps, argv::containers_of(image)).await?;
-        if users.is_some_and(|users| !users.is_empty()) {
-            return Err(error);
-        }
-        self.run(Verb::ImageRm, argv::discard_image(image)).await?;
-        Ok(())
-    }
-
-    /// Removes an image; returns `false` for one that is missing or in use.
-    pub(crate) async fn remove_image(&self, image: &ImageId) -> Result<bool, PodmanError> {
-        match self.run(Verb::ImageRm, argv::remove_image(image)).await {
-            Ok(_) => Ok(true),
-            // podman-image-rm(1): 1 means that the image does not exist, 2 that it is in use.
-            Err(PodmanError::Failed { status: Some(1 | 2), .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl From<PodmanError> for EngineError {
-    fn from(error: PodmanError) -> Self {
-        let (is_of_the_host, is_damage) = (error.is_of_the_host(), error.is_damage());
-        Self::new(error.kind(), error).of_the_host(is_of_the_host).of_damage(is_damage)
-    }
-}
-
-/// The error for an image that podman does not describe.
-fn undescribed(image: &ImageId) -> PodmanError {
-    let why = format!("no description of the image {image}");
-    PodmanError::Unreadable { call: Verb::ImageInspect, source: serde::de::Error::custom(why) }
 }

@@ -16,7 +16,7 @@
 
 pub mod command;
 pub mod containers;
-pub mod error;
+mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -25,6 +25,5 @@ mod store_index;
 
 pub use command::{Limits, Podman};
 pub use containers::PodmanContainers;
-pub use error::PodmanError;
 pub use image_provider::PodmanImages;
-pub use image_source::ImageRecords;
+pub use image_source::{EngineError, ImageRecords, remove_built};

@@ -14,20 +14,22 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use companion_core::model::image::ImageId;
-use image_source::FileIdentity;
+use companion_core::ports::PortErrorKind;
+use image_source::text::path_shown;
+use image_source::{EngineResult, FileIdentity};
 use rustix::fs::syncfs;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::PodmanError;
+use crate::error;
 
 /// Maximum size of a list that is read, in bytes.
 const INDEX_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// The output of `podman info` about the store, and Podman's version.
+/// The index files of a store: the output of `podman info` about it, and Podman's version.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Info {
+pub(crate) struct StoreIndex {
     store: StoreInfo,
     #[serde(default)]
     version: VersionInfo,
@@ -50,20 +52,6 @@ struct StoreInfo {
     /// Where builds and pulls put temporary files: `image_copy_tmp_dir` of containers.conf(5).
     #[serde(default)]
     image_copy_tmp_dir: Option<PathBuf>,
-}
-
-/// The index files of a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoreIndex {
-    images: PathBuf,
-    containers: Vec<PathBuf>,
-    container_directories: PathBuf,
-    /// The directories of images; each may be on another file system.
-    layers: Vec<PathBuf>,
-    temporary: Option<PathBuf>,
-    /// Whether there are other stores with images.
-    has_others: bool,
-    podman_version: String,
 }
 
 /// An image in the index.
@@ -94,71 +82,74 @@ pub(crate) struct StoreState {
 }
 
 impl StoreIndex {
-    pub(crate) fn of(info: &Info) -> Self {
-        let Info { store, version } = info;
-        let below =
-            |root: &Path, kind: &str| root.join(format!("{}-{kind}", store.graph_driver_name));
-        let graph = below(&store.graph_root, "containers");
-        let run = below(&store.run_root, "containers");
-        let images = below(&store.graph_root, "images").join("images.json");
-        // A separate image store, as in `overlay.imagestore`, or additional ones, as in `overlay.additionalimagestores`.
-        let options = || store.graph_options.iter().flatten();
-        let has_others = options().any(|(name, _)| name.to_lowercase().contains("imagestore"));
-        let separate = options()
-            .filter(|(name, _)| name.ends_with("imagestore"))
-            .filter_map(|(_, value)| Some(PathBuf::from(value.as_str()?)));
-        let layers = [store.graph_root.clone()]
-            .into_iter()
-            .chain(separate)
-            .flat_map(|root| {
-                let lists = ["images", "layers"].map(|kind| below(&root, kind));
-                [root.join(&store.graph_driver_name), root].into_iter().chain(lists)
-            })
-            .collect();
-        Self {
-            images,
-            layers,
-            has_others,
-            podman_version: version.version.clone(),
-            temporary: store.image_copy_tmp_dir.clone().filter(|place| place.is_absolute()),
-            // Volatile containers are removed when they stop, as Quadlet's are; a transient store keeps both lists in
-            // the run root.
-            containers: [&graph, &run]
-                .iter()
-                .flat_map(|d| [d.join("containers.json"), d.join("volatile-containers.json")])
-                .collect(),
-            container_directories: graph,
-        }
+    fn below(&self, root: &Path, kind: &str) -> PathBuf {
+        root.join(format!("{}-{kind}", self.store.graph_driver_name))
+    }
+
+    /// Returns the path of the list of images.
+    pub(crate) fn list_of_images(&self) -> PathBuf {
+        self.below(&self.store.graph_root, "images").join("images.json")
     }
 
     /// Returns the directory of the containers' directories, which are named by ID; also in a transient store.
-    pub(crate) fn container_directories(&self) -> &Path {
-        &self.container_directories
+    pub(crate) fn container_directories(&self) -> PathBuf {
+        self.below(&self.store.graph_root, "containers")
     }
 
-    /// Returns the directory for the temporary files of builds and pulls, if podman has one.
-    pub(crate) fn temporary(&self) -> Option<&Path> {
-        self.temporary.as_deref()
+    /// Returns the paths of the lists of containers. Volatile containers are removed when they stop, as Quadlet's are; a
+    /// transient store keeps both lists in the run root.
+    fn lists_of_containers(&self) -> impl Iterator<Item = PathBuf> {
+        let run = self.below(&self.store.run_root, "containers");
+        [self.container_directories(), run].into_iter().flat_map(|directory| {
+            ["containers.json", "volatile-containers.json"].map(|list| directory.join(list))
+        })
+    }
+
+    /// Returns the directories of images; each may be on another file system.
+    fn layers(&self) -> impl Iterator<Item = PathBuf> {
+        let separate = self.other_stores().filter(|(name, _)| name.ends_with("imagestore"));
+        let separate = separate.filter_map(|(_, value)| Some(PathBuf::from(value.as_str()?)));
+        let roots = std::iter::once(self.store.graph_root.clone()).chain(separate);
+        roots.flat_map(|root| {
+            let lists = ["images", "layers"].map(|kind| self.below(&root, kind));
+            [root.join(&self.store.graph_driver_name), root].into_iter().chain(lists)
+        })
+    }
+
+    /// Returns the options that name a separate image store, as in `overlay.imagestore`, or additional ones, as in
+    /// `overlay.additionalimagestores`.
+    fn other_stores(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let options = self.store.graph_options.iter().flatten();
+        options.filter(|(name, _)| name.to_lowercase().contains("imagestore"))
     }
 
     /// Returns whether there are images outside of the index.
     pub(crate) fn has_others(&self) -> bool {
-        self.has_others
+        self.other_stores().next().is_some()
+    }
+
+    /// Returns the directory for the temporary files of builds and pulls, if podman has one.
+    pub(crate) fn temporary(&self) -> Option<&Path> {
+        self.store.image_copy_tmp_dir.as_deref().filter(|place| place.is_absolute())
     }
 
     /// Returns whether the podman that reported the store has at least this version; `false` if it did not report one.
     pub(crate) fn podman_is_at_least(&self, major: u32, minor: u32) -> bool {
-        let mut numbers = self.podman_version.split('.').map(|number| number.parse().ok());
+        let mut numbers = self.version.version.split('.').map(|number| number.parse().ok());
         let mut next = || numbers.next().flatten().unwrap_or_default();
         (next(), next()) >= (major, minor)
     }
 
     /// Writes the file systems of the images to the disk. Blocks.
-    pub(crate) fn sync(&self) -> Result<(), PodmanError> {
+    pub(crate) fn sync(&self) -> EngineResult<()> {
         let mut synced = BTreeSet::new();
-        for directory in &self.layers {
-            let failed = |source| PodmanError::Sync { directory: directory.clone(), source };
-            let opened = match File::open(directory) {
+        for directory in self.layers() {
+            let failed = |error| {
+                let store = path_shown(&directory);
+                let message = format!("failed to write the image store `{store}` to the disk");
+                error::of_the_host(PortErrorKind::Transient, message, error)
+            };
+            let opened = match File::open(&directory) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 opened => opened.map_err(failed)?,
             };
@@ -172,14 +163,9 @@ impl StoreIndex {
     /// Returns the current state; `None` if the index is missing.
     pub(crate) fn state(&self) -> Option<StoreState> {
         Some(StoreState {
-            images: FileIdentity::of(&self.images)?,
-            containers: self.containers.iter().map(|path| FileIdentity::of(path)).collect(),
+            images: FileIdentity::of(&self.list_of_images())?,
+            containers: self.lists_of_containers().map(|path| FileIdentity::of(&path)).collect(),
         })
-    }
-
-    /// Returns the path of the list of images.
-    pub(crate) fn list_of_images(&self) -> &Path {
-        &self.images
     }
 
     /// Returns whether this is the index of the store with the images `ids`.
@@ -187,7 +173,7 @@ impl StoreIndex {
     /// With a separate or additional image store, the graph root's own index never changes; the right index names every
     /// image that podman listed. Without any image the answer is `false`.
     pub(crate) fn names_all<'a>(&self, mut ids: impl Iterator<Item = &'a str>) -> bool {
-        let Some(index) = read(&self.images) else { return false };
+        let Some(index) = read(&self.list_of_images()) else { return false };
         let mut any = false;
         ids.all(|id| {
             any = true;
@@ -197,14 +183,15 @@ impl StoreIndex {
 
     /// Returns the images in the index, without invalid entries; none without an index.
     pub(crate) fn images(&self) -> Vec<IndexedImage> {
-        entries(&self.images)
+        entries(&self.list_of_images())
     }
 
     /// Returns the nameless images without a manifest. A podman that is killed while it commits an image leaves one;
     /// a running one has one for a moment.
     pub(crate) fn unfinished_images(&self) -> Vec<ImageId> {
+        let directory = self.below(&self.store.graph_root, "images");
         let is_unfinished = |image: &IndexedImage| {
-            let manifest = self.images.with_file_name(image.id.as_str()).join("manifest");
+            let manifest = directory.join(image.id.as_str()).join("manifest");
             image.names.as_ref().is_none_or(Vec::is_empty) && !manifest.exists()
         };
         self.images().into_iter().filter(is_unfinished).map(|image| image.id).collect()
@@ -213,8 +200,9 @@ impl StoreIndex {
     /// Returns the working containers of builds that were made since `began` and have no description. buildah writes one
     /// immediately, and can use no container without; but it does not sync the directory of the description.
     pub(crate) fn undescribed_containers(&self, began: SystemTime) -> BTreeSet<String> {
+        let directories = self.container_directories();
         let is_undescribed = |container: &IndexedContainer| {
-            let userdata = self.container_directories.join(&container.id).join("userdata");
+            let userdata = directories.join(&container.id).join("userdata");
             let created = humantime::parse_rfc3339(&container.created);
             // Podman's own containers have metadata.
             is_id(&container.id)
@@ -226,7 +214,8 @@ impl StoreIndex {
                     Err(error) => error.kind() == ErrorKind::NotFound,
                 }
         };
-        let containers = self.containers.iter().flat_map(|list| entries::<IndexedContainer>(list));
+        let lists = self.lists_of_containers();
+        let containers = lists.flat_map(|list| entries::<IndexedContainer>(&list));
         containers.filter(is_undescribed).map(|container| container.id).collect()
     }
 }
@@ -266,7 +255,7 @@ mod tests {
             r#"{{"host": {{}}, "store": {{"graphRoot": {root:?}, "graphDriverName": "overlay", "runRoot": "/nowhere"}}}}"#
         );
         fs::create_dir_all(root.join("overlay-images")).unwrap();
-        StoreIndex::of(&serde_json::from_str(&json).unwrap())
+        serde_json::from_str(&json).unwrap()
     }
 
     #[test]
@@ -280,7 +269,11 @@ mod tests {
         assert_eq!(index.state(), Some(before.clone()));
         fs::write(root.path().join("new"), "[]").unwrap();
         fs::rename(root.path().join("new"), &file).unwrap();
-        assert_ne!(index.state(), Some(before));
+        let replaced = index.state().unwrap();
+        assert_ne!(replaced, before);
+        fs::create_dir(root.path().join("overlay-containers")).unwrap();
+        fs::write(root.path().join("overlay-containers/volatile-containers.json"), "[]").unwrap();
+        assert_ne!(index.state(), Some(replaced), "a container came");
     }
 
     #[test]
@@ -344,30 +337,9 @@ mod tests {
             ("10.1", true),
             ("", false),
         ] {
-            let index = StoreIndex { podman_version: version.to_owned(), ..index(root.path()) };
+            let version_info = VersionInfo { version: version.to_owned() };
+            let index = StoreIndex { version: version_info, ..index(root.path()) };
             assert_eq!(index.podman_is_at_least(4, 7), expected, "{version}");
         }
-    }
-
-    #[test]
-    fn a_container_that_comes_or_goes_is_another_state() {
-        let root = tempfile::tempdir().unwrap();
-        let index = index(root.path());
-        fs::write(root.path().join("overlay-images/images.json"), "[]").unwrap();
-        let before = index.state().unwrap();
-        fs::create_dir(root.path().join("overlay-containers")).unwrap();
-        fs::write(root.path().join("overlay-containers/volatile-containers.json"), "[]").unwrap();
-        assert_ne!(index.state(), Some(before));
-    }
-
-    #[test]
-    fn an_index_that_does_not_name_every_image_is_not_the_store_s() {
-        let root = tempfile::tempdir().unwrap();
-        let index = index(root.path());
-        assert!(!index.names_all(["aa"].into_iter()));
-        fs::write(root.path().join("overlay-images/images.json"), r#"[{"id":"aa"}]"#).unwrap();
-        assert!(index.names_all(["aa"].into_iter()));
-        assert!(!index.names_all(["aa", "bb"].into_iter()));
-        assert!(!index.names_all([].into_iter()), "no image identifies no index");
     }
 }

@@ -8,15 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
-use companion_core::ports::{ImageProvider as _, PortErrorKind};
+use companion_core::ports::{ImageProvider as _, PortError, PortErrorKind};
 use image_source::{
-    Build, EngineError, EngineResult, ImageEngine, Images, ListedImage, Listing, Platform,
+    Build, EngineResult, ImageEngine, ImageRecords, Images, ListedImage, Listing, Platform,
 };
 
 /// The engine: a list of images. It has no registry.
@@ -46,7 +45,7 @@ impl ImageEngine for Memory {
         let Build { source, context, labels, .. } = *build;
         println!("building {} from {}", source.reference, context.file);
         let id = ImageId::new(&format!("{:0>64}", context.digest.to_string()))
-            .map_err(|error| EngineError::new(PortErrorKind::Invalid, error))?;
+            .map_err(|error| PortError::new(PortErrorKind::Invalid, error.to_string()))?;
         let name = source.reference.to_string();
         let mut images = self.images();
         // The name moves to the new image.
@@ -65,10 +64,10 @@ impl ImageEngine for Memory {
 
     async fn pull(&self, source: &PullSource) -> EngineResult<()> {
         let text = format!("no registry has {}", source.reference);
-        Err(EngineError::new(PortErrorKind::NotFound, text))
+        Err(PortError::new(PortErrorKind::NotFound, text).into())
     }
 
-    async fn sync(&self, _limit: Duration) -> EngineResult<()> {
+    async fn sync(&self) -> EngineResult<()> {
         Ok(())
     }
 
@@ -95,7 +94,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let source = ImageSource { build: Some(build), pull: None };
     let name: CompanionName = "page".parse()?;
 
-    let images = Images::new(Memory::default());
+    let records = ImageRecords::new(directory.path().join("records"), || 0);
+    let images = Images::new(Memory::default(), records);
     for contents in ["one", "one", "two"] {
         fs::write(directory.path().join("page"), contents)?;
         let image = images.ensure(&source).await?;

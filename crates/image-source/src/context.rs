@@ -24,9 +24,9 @@ use std::time::{Duration, SystemTime};
 
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::PortErrorKind;
-use durable_dir::{DirError, FileIdentity, FileKind, FileStatus, Trust, status_of};
-use host_files::errors::kind_of;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+use durable_dir::{FileIdentity, FileKind, FileStatus, Trust, status_of};
+use host_files::errors::failed_to;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -37,10 +37,10 @@ mod reads;
 pub(crate) use reads::Contexts;
 
 /// Maximum number of entries in a context.
-pub const ENTRY_LIMIT: usize = 10_000;
+const ENTRY_LIMIT: usize = 10_000;
 
 /// Maximum total size of a context's files: 256 MiB.
-pub const BYTE_LIMIT: u64 = 256 * 1024 * 1024;
+const BYTE_LIMIT: u64 = 256 * 1024 * 1024;
 
 /// How many directories of a context are watched for changes; a change in another one is found by the resync.
 const WATCHED_LIMIT: usize = 64;
@@ -51,83 +51,6 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// The names of a build file, in Podman's order of preference.
 const BUILD_FILES: [&str; 2] = ["Containerfile", "Dockerfile"];
-
-/// Why a context cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ContextError {
-    /// Reading it failed.
-    #[error("failed to read build context `{}`", path_shown(.path))]
-    Read {
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// It exceeds a limit.
-    #[error("build context `{}` has more than {what}", path_shown(.path))]
-    TooLarge {
-        /// The context.
-        path: PathBuf,
-        /// The exceeded limit.
-        what: String,
-    },
-    /// A symbolic link that leads, or might lead, out of the context.
-    #[error(
-        "symbolic link `{}` must be relative, stay in the build context, and have `..` only at \
-         its start", path_shown(.path)
-    )]
-    Link {
-        /// The link.
-        path: PathBuf,
-    },
-    /// Another user could modify it, and thereby the image.
-    #[error("another user could change `{}`, from which an image is built: {why}", path_shown(.path))]
-    Untrusted {
-        /// The file or directory.
-        path: PathBuf,
-        /// The reason.
-        why: String,
-    },
-    /// A directory or link on its path failed, or is not trusted.
-    #[error("failed to use build context `{}`", path_shown(.path))]
-    Path {
-        /// The build file.
-        path: PathBuf,
-        /// The cause.
-        source: DirError,
-    },
-    /// Reading it timed out, or an earlier read is still in progress.
-    #[error("build context {contexts} not read yet: its file system is slow or does not respond")]
-    NoAnswer {
-        /// The candidates, quoted.
-        contexts: String,
-    },
-    /// A pipe, a socket or a device.
-    #[error("`{}` in the build context is not a file, directory or symbolic link", path_shown(.path))]
-    Special {
-        /// The entry.
-        path: PathBuf,
-    },
-}
-
-impl ContextError {
-    /// Returns the port error kind.
-    pub fn kind(&self) -> PortErrorKind {
-        match self {
-            Self::Read { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
-                // An entry was deleted or replaced during the read.
-                _ => PortErrorKind::Transient,
-            },
-            Self::NoAnswer { .. } => PortErrorKind::Transient,
-            Self::Untrusted { .. } => PortErrorKind::Denied,
-            Self::Path { source, .. } => kind_of(source),
-            Self::TooLarge { .. } | Self::Link { .. } | Self::Special { .. } => {
-                PortErrorKind::Invalid
-            }
-        }
-    }
-}
 
 /// A directory that an image can be built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,20 +92,17 @@ impl Tree {
 /// Blocks on the file system.
 ///
 /// # Errors
-/// [`ContextError`]; a missing directory is skipped, but an unreadable one is an error, because it might have a build
-/// file.
-fn find(candidates: &[AbsolutePath], digests: &mut Digests) -> Result<Option<Tree>, ContextError> {
+/// A missing directory is skipped, but an unreadable one is an error, because it might have a build file.
+fn find(candidates: &[AbsolutePath], digests: &mut Digests) -> PortResult<Option<Tree>> {
     for candidate in candidates {
         let directory = candidate.as_path();
         for file in BUILD_FILES {
             let file_path = directory.join(file);
             if is_file(&file_path)? {
                 // Who may rename a directory of the path decides what is built.
-                status_of(&file_path, Trust::Owned)
-                    .map_err(|source| ContextError::Path { path: file_path, source })?;
-                let mut budget = Budget::of(directory);
-                let hash = digest(&mut budget, digests)?;
-                let below = digests.below.clone();
+                let attempt = format!("use build context `{}`", path_shown(&file_path));
+                status_of(&file_path, Trust::Owned).map_err(failed_to(&attempt))?;
+                let (hash, below) = digest(&mut Budget::of(directory), digests)?;
                 return Ok(Some(Tree { directory: directory.to_owned(), file, hash, below }));
             }
         }
@@ -190,7 +110,7 @@ fn find(candidates: &[AbsolutePath], digests: &mut Digests) -> Result<Option<Tre
     Ok(None)
 }
 
-fn is_file(path: &Path) -> Result<bool, ContextError> {
+fn is_file(path: &Path) -> PortResult<bool> {
     match fs::metadata(path) {
         Ok(data) => Ok(data.is_file()),
         Err(error) => match error.kind() {
@@ -200,19 +120,26 @@ fn is_file(path: &Path) -> Result<bool, ContextError> {
     }
 }
 
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ContextError + use<> {
-    let path = path.to_owned();
-    |source| ContextError::Read { path, source }
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> PortError {
+    move |error| {
+        let kind = match error.kind() {
+            io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
+            // An entry was deleted or replaced during the read.
+            _ => PortErrorKind::Transient,
+        };
+        let message = format!("failed to read build context `{}`", path_shown(path));
+        PortError::new(kind, message).with_source(error)
+    }
 }
 
-/// Computes the digest of the directory of `budget`.
+/// Computes the digest of the directory of `budget`, and returns it with the directories below, of which at most
+/// [`WATCHED_LIMIT`].
 ///
 /// Each part is framed by its length, so different contexts cannot have the same encoding.
-fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, ContextError> {
-    let mut hash = Sha256::new();
+fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> PortResult<(Sha256, Vec<PathBuf>)> {
+    let (mut hash, mut below) = (Sha256::new(), Vec::new());
     // The digests of removed files are dropped.
     let known = mem::take(&mut digests.known);
-    digests.below.clear();
     let root = fs::metadata(budget.root).map_err(unreadable(budget.root))?;
     refuse_untrusted(budget.root, &root)?;
     for (path, data) in walk(budget)? {
@@ -222,14 +149,17 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
         let mode = data.permissions().mode() & 0o7777;
         if data.is_dir() {
             frame(&mut hash, format!("directory {mode:o}").as_bytes());
-            if digests.below.len() < WATCHED_LIMIT {
-                digests.below.push(path);
+            if below.len() < WATCHED_LIMIT {
+                below.push(path);
             }
         } else if data.is_symlink() {
             let target = fs::read_link(&path).map_err(unreadable(&path))?;
             let depth = relative.components().count().saturating_sub(1);
             if !stays_inside(&target, depth) {
-                return Err(ContextError::Link { path });
+                let rule =
+                    "must be relative, stay in the build context, and have `..` only at its start";
+                let message = format!("symbolic link `{}` {rule}", path_shown(&path));
+                return Err(PortError::new(PortErrorKind::Invalid, message));
             }
             frame(&mut hash, b"link");
             frame(&mut hash, target.as_os_str().as_bytes());
@@ -237,10 +167,12 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
             frame(&mut hash, format!("file {mode:o}").as_bytes());
             frame(&mut hash, &digests.of(&path, &data, budget, &known)?);
         } else {
-            return Err(ContextError::Special { path });
+            let rule = "in the build context is not a file, directory or symbolic link";
+            let message = format!("`{}` {rule}", path_shown(&path));
+            return Err(PortError::new(PortErrorKind::Invalid, message));
         }
     }
-    Ok(hash)
+    Ok((hash, below))
 }
 
 /// The digests of the files of one context, by identity.
@@ -248,13 +180,11 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
 struct Digests {
     known: BTreeMap<FileIdentity, [u8; 32]>,
     settle: Duration,
-    /// The directories below the context, at most [`WATCHED_LIMIT`].
-    below: Vec<PathBuf>,
 }
 
 impl Default for Digests {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), settle: SETTLE, below: Vec::new() }
+        Self { known: BTreeMap::new(), settle: SETTLE }
     }
 }
 
@@ -266,7 +196,7 @@ impl Digests {
         data: &Metadata,
         budget: &mut Budget<'_>,
         known: &BTreeMap<FileIdentity, [u8; 32]>,
-    ) -> Result<[u8; 32], ContextError> {
+    ) -> PortResult<[u8; 32]> {
         let identity = FileIdentity::from(data);
         if let Some(known) = known.get(&identity) {
             budget.spend(identity.size())?;
@@ -283,12 +213,15 @@ impl Digests {
 }
 
 /// Rejects files and directories that another user could modify; a link has no permissions of its own (symlink(7)).
-fn refuse_untrusted(path: &Path, data: &Metadata) -> Result<(), ContextError> {
+fn refuse_untrusted(path: &Path, data: &Metadata) -> PortResult<()> {
     let status = FileStatus::from(data);
-    match status.distrusted().filter(|_why| status.kind != FileKind::Symlink) {
-        Some(why) => Err(ContextError::Untrusted { path: path.to_owned(), why }),
-        None => Ok(()),
-    }
+    let why = status.distrusted().filter(|_why| status.kind != FileKind::Symlink);
+    why.map_or(Ok(()), |why| {
+        let path = path_shown(path);
+        let message =
+            format!("another user could change `{path}`, from which an image is built: {why}");
+        Err(PortError::new(PortErrorKind::Denied, message))
+    })
 }
 
 fn frame(hash: &mut Sha256, part: &[u8]) {
@@ -308,21 +241,21 @@ impl<'a> Budget<'a> {
         Self { root, entries: ENTRY_LIMIT, bytes: BYTE_LIMIT }
     }
 
-    fn spend(&mut self, bytes: u64) -> Result<(), ContextError> {
+    fn spend(&mut self, bytes: u64) -> PortResult<()> {
         let left = self.bytes.checked_sub(bytes);
         self.bytes =
-            left.ok_or_else(|| self.exceeded(format!("{} MiB", BYTE_LIMIT / (1024 * 1024))))?;
+            left.ok_or_else(|| self.exceeded(&format!("{} MiB", BYTE_LIMIT / (1024 * 1024))))?;
         Ok(())
     }
 
-    fn exceeded(&self, what: String) -> ContextError {
-        let path = self.root.to_owned();
-        ContextError::TooLarge { path, what }
+    fn exceeded(&self, what: &str) -> PortError {
+        let message = format!("build context `{}` has more than {what}", path_shown(self.root));
+        PortError::new(PortErrorKind::Invalid, message)
     }
 }
 
 /// Returns all entries below the root, sorted by path; links are not followed.
-fn walk(budget: &mut Budget<'_>) -> Result<BTreeMap<PathBuf, Metadata>, ContextError> {
+fn walk(budget: &mut Budget<'_>) -> PortResult<BTreeMap<PathBuf, Metadata>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![budget.root.to_owned()];
     while let Some(directory) = pending.pop() {
@@ -330,7 +263,7 @@ fn walk(budget: &mut Budget<'_>) -> Result<BTreeMap<PathBuf, Metadata>, ContextE
             let path = entry.map_err(unreadable(&directory))?.path();
             let data = fs::symlink_metadata(&path).map_err(unreadable(&path))?;
             if budget.entries == 0 {
-                return Err(budget.exceeded(format!("{ENTRY_LIMIT} entries")));
+                return Err(budget.exceeded(&format!("{ENTRY_LIMIT} entries")));
             }
             budget.entries -= 1;
             if data.is_dir() {
@@ -343,10 +276,7 @@ fn walk(budget: &mut Budget<'_>) -> Result<BTreeMap<PathBuf, Metadata>, ContextE
 }
 
 /// Returns the digest of a file's contents and the file's identity.
-fn contents(
-    path: &Path,
-    budget: &mut Budget<'_>,
-) -> Result<(FileIdentity, [u8; 32]), ContextError> {
+fn contents(path: &Path, budget: &mut Budget<'_>) -> PortResult<(FileIdentity, [u8; 32])> {
     // The file may have been replaced by a link or a pipe: neither follow nor block.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = OpenOptions::new()

@@ -1,15 +1,13 @@
 //! [`ImageEngine`]: what an adapter brings.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, PullSource};
-use companion_core::ports::PortErrorKind;
+use companion_core::ports::{PortError, PortErrorKind};
 
 use crate::context::Context;
 use crate::listing::{Listing, Platform};
@@ -60,8 +58,8 @@ pub trait ImageEngine: Send + Sync {
     /// Pulls an image, with a verified certificate unless the source disables it.
     async fn pull(&self, source: &PullSource) -> EngineResult<()>;
 
-    /// Makes all images survive a power loss, within `limit`.
-    async fn sync(&self, limit: Duration) -> EngineResult<()>;
+    /// Makes all images survive a power loss; the disk may first have to write what others wrote.
+    async fn sync(&self) -> EngineResult<()>;
 
     /// Removes a damaged image by its ID, with all its names; fails if a container uses it.
     async fn discard(&self, image: &ImageId) -> EngineResult<()>;
@@ -85,15 +83,10 @@ pub trait ImageEngine: Send + Sync {
     fn file_limit(&self) -> Duration {
         Duration::from_secs(10)
     }
-
-    /// Returns the time limit for a sync: the disk may first have to write what others wrote.
-    fn sync_limit(&self) -> Duration {
-        Duration::from_secs(180)
-    }
 }
 
 fn no_archives() -> EngineError {
-    EngineError::new(PortErrorKind::Invalid, "the engine has no archives of images")
+    PortError::new(PortErrorKind::Invalid, "the engine has no archives of images").into()
 }
 
 /// A build: from what, under which name, with which labels.
@@ -110,52 +103,32 @@ pub struct Build<'a> {
     pub stage_labels: &'a BTreeMap<String, String>,
 }
 
-/// The failure of an engine's call: the adapter's error, and what the caller can do about it.
-///
-/// Clones share the error, because one listing serves many sources.
-#[derive(Debug, Clone)]
-pub struct EngineError {
-    pub(crate) kind: PortErrorKind,
-    pub(crate) is_of_the_host: bool,
-    pub(crate) is_damage: bool,
-    error: Arc<dyn Error + Send + Sync>,
+/// The failure of an engine's call, by what another call can do about it. Its text contains no secret.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// The stored data of the image is damaged.
+    #[error(transparent)]
+    Damaged(PortError),
+    /// A pull would fail for the same reason, as on a full disk; so none follows a failed build.
+    #[error(transparent)]
+    Host(PortError),
+    /// Any other failure.
+    #[error(transparent)]
+    Other(#[from] PortError),
 }
 
 /// The result of an engine's call.
 pub type EngineResult<T> = Result<T, EngineError>;
 
 impl EngineError {
-    /// Returns an error of `kind`; the text of `error` contains no secret.
-    pub fn new(kind: PortErrorKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind, is_of_the_host: false, is_damage: false, error: Arc::from(error.into()) }
+    /// Returns the port error kind.
+    pub fn kind(&self) -> PortErrorKind {
+        let (Self::Damaged(error) | Self::Host(error) | Self::Other(error)) = self;
+        error.kind()
     }
 
-    /// Says whether a pull would fail for the same reason, as on a full disk; then none follows a failed build.
-    #[must_use]
-    pub fn of_the_host(self, is_of_the_host: bool) -> Self {
-        Self { is_of_the_host, ..self }
-    }
-
-    /// Returns whether the engine refused an image because its stored data is damaged.
-    pub fn is_damage(&self) -> bool {
-        self.is_damage
-    }
-
-    /// Says whether the engine refused an image because its stored data is damaged.
-    #[must_use]
-    pub fn of_damage(self, is_damage: bool) -> Self {
-        Self { is_damage, ..self }
-    }
-}
-
-impl fmt::Display for EngineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl Error for EngineError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
+    /// Returns the error of a port that failed to do `attempt` because of this.
+    pub(crate) fn during(self, attempt: &str) -> PortError {
+        PortError::new(self.kind(), format!("failed to {attempt}")).with_source(self)
     }
 }

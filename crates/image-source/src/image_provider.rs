@@ -16,130 +16,33 @@ use companion_core::model::image::{
 use companion_core::ports::{Hint, ImageProvider, PortError, PortErrorKind, PortResult};
 use host_files::watch::{Place, Watch};
 
-use crate::context::{Context, ContextError, Contexts};
+use crate::context::{Context, Contexts};
 use crate::engine::{EngineError, EngineResult, ImageEngine};
 use crate::listing::{Listing, Platform};
 use crate::lock;
-use crate::records::{ImageRecords, Record, RecordError};
+use crate::records::{ImageRecords, Record};
 
 mod archived;
 mod durable;
 mod ensure;
-mod remove;
 
 use durable::Durable;
-
-/// Why observing or providing the image of a source failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// A call of the engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The build context cannot be used; shared, because companions may share a context.
-    #[error(transparent)]
-    Context(Arc<ContextError>),
-    /// The records of what was made cannot be used.
-    #[error(transparent)]
-    Records(Arc<RecordError>),
-    /// There is neither a context to build from nor a registry to pull from.
-    #[error("no build context on this host and no registry reference")]
-    NoSource,
-    /// A build name that could be mistaken for a registry's.
-    #[error("the name of a built image must be `localhost/…`, without a digest")]
-    BuildName,
-    /// The image has another platform than the host.
-    #[error("the image is for {found}, but this host is {host}")]
-    WrongPlatform {
-        /// The image's platform, such as `linux/arm64`.
-        found: String,
-        /// The host's platform.
-        host: String,
-    },
-    /// The engine reported success, but the image read back differs.
-    #[error("the {0} succeeded, but the image is missing")]
-    NotReadBack(&'static str),
-    /// The context changed during the build.
-    #[error("build context changed during the build")]
-    ContextChanged,
-    /// The image is damaged, but not only ours.
-    #[error(
-        "the image is damaged and has the name `{name}` too; remove it: `podman image rm --force {id}`"
-    )]
-    DamagedAndShared {
-        /// Its ID.
-        id: ImageId,
-        /// Its other name, escaped.
-        name: String,
-    },
-    /// The build failed, and so did the fallback pull.
-    #[error("build failed: {build}; pull failed")]
-    BuildAndPull {
-        /// Why the build failed.
-        build: Box<ImageError>,
-        /// Why the pull failed.
-        #[source]
-        pull: Box<ImageError>,
-    },
-}
-
-impl ImageError {
-    /// Returns the port error kind.
-    pub fn kind(&self) -> PortErrorKind {
-        match self {
-            Self::Engine(error) => error.kind,
-            Self::Context(error) => error.kind(),
-            Self::Records(error) => error.kind(),
-            Self::NoSource => PortErrorKind::NotFound,
-            Self::BuildName | Self::WrongPlatform { .. } => PortErrorKind::Invalid,
-            Self::NotReadBack(_) | Self::ContextChanged => PortErrorKind::Transient,
-            Self::DamagedAndShared { .. } => PortErrorKind::Conflict,
-            // The registry may become available again; if it has no such image, the context needs a fix.
-            Self::BuildAndPull { build, pull } => match pull.kind() {
-                PortErrorKind::NotFound => build.kind(),
-                kind => kind,
-            },
-        }
-    }
-
-    fn of_port(self, source: &ImageSource, what: &str) -> PortError {
-        let kind = self.kind();
-        let message = match source.reference() {
-            Some(reference) => format!("failed to {what} image `{reference}`"),
-            None => format!("failed to {what} an image without a name"),
-        };
-        PortError::new(kind, message).with_source(self)
-    }
-}
-
-impl From<RecordError> for ImageError {
-    fn from(error: RecordError) -> Self {
-        Self::Records(Arc::new(error))
-    }
-}
 
 /// The images of an engine. An image of another platform counts as missing.
 #[derive(Debug)]
 pub struct Images<E> {
     engine: Arc<E>,
-    host: Platform,
     contexts: Contexts,
-    /// What was made last for each source; without it, labels alone tell what was built here.
-    records: Option<ImageRecords>,
-    /// The platforms of the images in a listing.
-    platforms: Mutex<Platforms>,
+    /// What was made last for each source.
+    records: ImageRecords,
+    /// The platforms of the images in a listing, each read once. An ID identifies the content, but a store that changed
+    /// may be damaged.
+    platforms: Mutex<(Arc<Listing>, BTreeMap<ImageId, Platform>)>,
     /// The listed images that survive a power loss.
     durable: Durable,
     watch: Watch,
     /// Per-image locks: two companions with the same image cause one build.
     locks: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-/// The platforms of images, each read once for a listing. An ID identifies the content, but a store that changed may
-/// be damaged.
-#[derive(Debug, Default)]
-struct Platforms {
-    listing: Option<Arc<Listing>>,
-    known: BTreeMap<ImageId, Platform>,
 }
 
 /// What the host has of a source.
@@ -151,8 +54,6 @@ struct Found {
     damage: Option<Damage>,
     dangling: Vec<ImageId>,
     record: Option<Record>,
-    /// Whether the labels of the present image say that it was built for the source.
-    has_our_labels: bool,
 }
 
 /// An image with the right name that the engine refuses as damaged.
@@ -160,7 +61,7 @@ struct Damage {
     image: PresentImage,
     /// A name that it has besides ours.
     other_name: Option<String>,
-    error: EngineError,
+    error: PortError,
 }
 
 impl Found {
@@ -178,23 +79,22 @@ impl Found {
         let unmanaged = |image: &PresentImage| image.provenance == Provenance::Unmanaged;
         self.present.as_ref().is_none_or(unmanaged)
     }
+}
 
-    /// Returns whether the present image may have been built here before builds were recorded, or before the records were
-    /// lost. It is never current, but no pull replaces it: the registry may have an older one.
-    fn may_be_last_good(&self) -> bool {
-        self.present.is_some() && self.record.is_none() && self.has_our_labels
-    }
+/// The engine reported success, but the image read back differs.
+fn not_read_back(step: &str) -> EngineError {
+    let message = format!("the {step} succeeded, but the image is missing");
+    PortError::new(PortErrorKind::Transient, message).into()
 }
 
 impl<E: ImageEngine + 'static> Images<E> {
-    /// Creates the provider over `engine`.
+    /// Creates the provider over `engine`, with records and archives of the images.
     #[must_use]
-    pub fn new(engine: E) -> Self {
+    pub fn new(engine: E, records: ImageRecords) -> Self {
         Self {
             engine: Arc::new(engine),
-            host: Platform::host(),
             contexts: Contexts::default(),
-            records: None,
+            records,
             platforms: Mutex::default(),
             durable: Durable::default(),
             watch: Watch::default(),
@@ -202,52 +102,32 @@ impl<E: ImageEngine + 'static> Images<E> {
         }
     }
 
-    /// Keeps records and archives of the images.
-    #[must_use]
-    pub fn with_records(self, records: ImageRecords) -> Self {
-        Self { records: Some(records), ..self }
-    }
-
-    /// Reads the record of each of `sources`, in order.
-    async fn recorded(&self, sources: &[&ImageSource]) -> Vec<Result<Option<Record>, ImageError>> {
-        let Some(records) = &self.records else {
-            return sources.iter().map(|_| Ok(None)).collect();
-        };
-        let references = sources.iter().map(|source| source.reference().cloned());
-        match records.read(references.collect(), self.engine.file_limit()).await {
-            Ok(read) => read
-                .into_iter()
-                .map(|one| one.map_err(|error| RecordError::from(error).into()))
-                .collect(),
-            Err(error) => {
-                let error = Arc::new(error);
-                sources.iter().map(|_| Err(ImageError::Records(Arc::clone(&error)))).collect()
-            }
-        }
-    }
-
     /// Reads each of `sources`, in order. A failed listing affects all of them, a failed sync those whose image may be
-    /// lost by a power loss.
+    /// lost by a power loss; without a limit, waits until the sync ends.
     async fn read(
         &self,
         sources: &[&ImageSource],
-        sync_limit: Duration,
-    ) -> Vec<Result<Found, ImageError>> {
+        sync_limit: Option<Duration>,
+    ) -> Vec<EngineResult<Found>> {
         let builds: Vec<_> = sources.iter().map(|source| source.build.as_ref()).collect();
+        let references = sources.iter().map(|source| source.reference().cloned()).collect();
         let limit = self.engine.file_limit();
         let (contexts, listing, records) = tokio::join!(
             self.contexts.find_all(&builds, limit),
             self.engine.list(),
-            self.recorded(sources),
+            self.records.read(references, limit),
         );
         let listing = match listing {
             Ok(listing) => listing,
-            Err(error) => return sources.iter().map(|_| Err(error.clone().into())).collect(),
+            Err(error) => return sources.iter().map(|_| Err(error.clone())).collect(),
         };
         let named: Vec<_> = sources
             .iter()
             .zip(&records)
-            .map(|(source, record)| listing.present(source, |id| self.is_built(record, id)))
+            .map(|(source, record)| {
+                let record = record.as_ref().ok().and_then(Option::as_ref);
+                listing.present(source, |id| record.is_some_and(|record| record.id == *id))
+            })
             .collect();
         let ids = named.iter().flatten().flatten().map(|image| image.id.clone());
         let platforms = self.platforms(&listing, ids.collect()).await;
@@ -255,8 +135,8 @@ impl<E: ImageEngine + 'static> Images<E> {
         let parts = sources.iter().zip(contexts).zip(named.into_iter().zip(records));
         parts
             .map(|((source, context), (named, record))| {
-                let (context, named) = (context.map_err(ImageError::Context)?, named?);
-                let (dangling, record) = (listing.dangling(source), record?);
+                let (context, named, record) = (context?, named?, record?);
+                let dangling = listing.dangling(source);
                 let mut found = Found {
                     context,
                     present: None,
@@ -264,31 +144,29 @@ impl<E: ImageEngine + 'static> Images<E> {
                     damage: None,
                     dangling,
                     record,
-                    has_our_labels: named.as_ref().is_some_and(|it| listing.has_our_labels(it)),
                 };
                 let Some(image) = named else { return Ok(found) };
-                let platform = platforms.get(&image.id).cloned();
-                match platform.unwrap_or_else(|| Err(undescribed(&image.id))) {
-                    Err(error) if error.is_damage => {
-                        let other_name = listing.other_name(&image);
+                match platforms.get(&image.id).cloned() {
+                    Some(Err(EngineError::Damaged(error))) => {
+                        let other_name = listing.other_name(&image).cloned();
                         found.damage = Some(Damage { image, other_name, error });
                     }
-                    Ok(platform) if platform != self.host => found.mismatch = Some(platform),
-                    Ok(_) => match volatile.get(&image.id) {
-                        Some(error) => return Err(error.clone().into()),
+                    Some(Ok(platform)) if platform != Platform::host() => {
+                        found.mismatch = Some(platform)
+                    }
+                    Some(Ok(_)) => match volatile.get(&image.id) {
+                        Some(error) => return Err(error.clone()),
                         None => found.present = Some(image),
                     },
-                    Err(error) => return Err(error.into()),
+                    Some(Err(error)) => return Err(error),
+                    None => {
+                        let text = format!("the engine does not describe the image {}", image.id);
+                        return Err(PortError::new(PortErrorKind::Unavailable, text).into());
+                    }
                 }
                 Ok(found)
             })
             .collect()
-    }
-
-    /// Returns whether `record` says that the image `id` was made here; without records, its labels decide.
-    fn is_built(&self, record: &Result<Option<Record>, ImageError>, id: &ImageId) -> bool {
-        let recorded = record.as_ref().is_ok_and(|it| it.as_ref().is_some_and(|it| it.id == *id));
-        recorded || self.records.is_none()
     }
 
     /// Returns the platform of each of `images`, and asks the engine for unknown ones.
@@ -297,13 +175,9 @@ impl<E: ImageEngine + 'static> Images<E> {
         listing: &Arc<Listing>,
         images: BTreeSet<ImageId>,
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
-        let known = {
-            let mut platforms = lock(&self.platforms);
-            if !platforms.listing.as_ref().is_some_and(|known| Arc::ptr_eq(known, listing)) {
-                *platforms =
-                    Platforms { listing: Some(Arc::clone(listing)), known: BTreeMap::new() };
-            }
-            platforms.known.clone()
+        let known = match &*lock(&self.platforms) {
+            (of, known) if Arc::ptr_eq(of, listing) => known.clone(),
+            _ => BTreeMap::new(),
         };
         let unknown: BTreeSet<_> =
             images.into_iter().filter(|id| !known.contains_key(id)).collect();
@@ -312,7 +186,7 @@ impl<E: ImageEngine + 'static> Images<E> {
             found.extend(self.engine.platforms(&unknown).await);
             let described =
                 found.iter().filter_map(|(id, one)| Some((id.clone(), one.clone().ok()?)));
-            lock(&self.platforms).known.extend(described);
+            *lock(&self.platforms) = (Arc::clone(listing), described.collect());
         }
         found
     }
@@ -322,7 +196,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         &self,
         listing: &Listing,
         images: &BTreeMap<ImageId, EngineResult<Platform>>,
-        limit: Duration,
+        limit: Option<Duration>,
     ) -> BTreeMap<ImageId, EngineError> {
         self.durable.keep_only(|id| listing.images.iter().any(|image| image.id == *id));
         let readable = images.iter().filter(|(_, platform)| platform.is_ok());
@@ -331,9 +205,13 @@ impl<E: ImageEngine + 'static> Images<E> {
     }
 }
 
-fn undescribed(image: &ImageId) -> EngineError {
-    let text = format!("the engine does not describe the image {image}");
-    EngineError::new(PortErrorKind::Unavailable, text)
+fn failed_to(verb: &str, source: &ImageSource) -> impl FnOnce(EngineError) -> PortError {
+    let image = match source.reference() {
+        Some(reference) => format!("image `{reference}`"),
+        None => "an image without a name".to_owned(),
+    };
+    let attempt = format!("{verb} {image}");
+    move |error| error.during(&attempt)
 }
 
 #[async_trait]
@@ -345,26 +223,21 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
         if sources.is_empty() {
             return BTreeMap::new();
         }
-        let limit = self.engine.file_limit();
+        let limit = Some(self.engine.file_limit());
         let read = self.read(&sources.values().collect::<Vec<_>>(), limit).await;
-        let answer =
-            |((name, source), found): ((&CompanionName, &ImageSource), Result<Found, _>)| {
-                let state = found.map(|found| found.state());
-                (name.clone(), state.map_err(|error: ImageError| error.of_port(source, "observe")))
-            };
-        sources.iter().zip(read).map(answer).collect()
+        let states = sources.iter().zip(read).map(|((name, source), found)| {
+            let state = found.map(|found| found.state());
+            (name.clone(), state.map_err(failed_to("observe", source)))
+        });
+        states.collect()
     }
 
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
-        let provided = self.provide(source).await;
-        provided.map_err(|error| error.of_port(source, "provide"))
+        self.provide(source).await.map_err(failed_to("provide", source))
     }
 
     async fn keep_archives(&self, sources: &[ImageSource]) -> PortResult<usize> {
-        let kept = self.keep_archives_of(sources).await;
-        kept.map_err(|error| {
-            PortError::new(error.kind(), "failed to keep archives of images").with_source(error)
-        })
+        self.keep_archives_of(sources).await
     }
 
     /// Companions may share images and contexts.
@@ -377,10 +250,7 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
     }
 
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {
-        let failed = |error: EngineError| {
-            let message = "failed to remove dangling images";
-            PortError::new(error.kind, message).with_source(error)
-        };
+        let failed = |error: EngineError| error.during("remove dangling images");
         if dangling.is_empty() {
             return Ok(());
         }
@@ -400,4 +270,27 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
         }
         first_error.map_or(Ok(()), |error| Err(failed(error)))
     }
+}
+
+/// Removes the images that were built here for `sources`, by ID and never by force, and those that they replaced. Returns
+/// their number. An image that a container uses stays, and so does one with another name, and a pulled one: somebody else
+/// may need it.
+///
+/// The caller knows that no companion needs them.
+///
+/// # Errors
+/// As for [`prune`](companion_core::ports::ImageProvider::prune); the other images are removed all the same.
+pub async fn remove_built(engine: &impl ImageEngine, sources: &[ImageSource]) -> PortResult<usize> {
+    let failed = |error: EngineError| error.during("remove images");
+    let listing = engine.list().await.map_err(failed)?;
+    let (mut removed, mut first_error) = (0, None);
+    for source in sources {
+        for id in listing.built(source).into_iter().chain(listing.dangling(source)) {
+            match engine.remove(&id).await {
+                Ok(done) => removed += usize::from(done),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+    }
+    first_error.map_or(Ok(removed), |error| Err(failed(error)))
 }

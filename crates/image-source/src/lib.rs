@@ -17,8 +17,8 @@
 //! # Guarantees
 //! - Success is what the engine lists afterwards, never what it says about a build or pull.
 //! - An image is reported as present only after its store was synced, so it survives a power loss.
-//! - With [`ImageRecords`], an image under a build's name is ours only if its ID is the recorded one, and a lost image
-//!   comes back from its archive without a build or a registry.
+//! - An image under a build's name is ours only if its ID is the [recorded](ImageRecords) one, and a lost image comes back
+//!   from its archive without a build or a registry.
 //! - A damaged image is removed and made again, if it was made for this reference only and no container uses it.
 //! - One reference is provided by one task at a time; the next one finds the image present.
 //! - An unreadable context or image affects only its own companions.
@@ -42,15 +42,15 @@ mod reader;
 mod records;
 pub mod text;
 
-pub use context::{Context, ContextError};
+pub use context::Context;
 pub use durable_dir::FileIdentity;
 pub use engine::{
     Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, SOURCE_LABEL, stage_of,
 };
-pub use image_provider::{ImageError, Images};
+pub use image_provider::{Images, remove_built};
 pub use listing::{ListedImage, Listing, Platform, UnreadableImage, full_name};
-pub use reader::{NoAnswer, Reader};
-pub use records::{ImageRecords, RecordError};
+pub use reader::Reader;
+pub use records::ImageRecords;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

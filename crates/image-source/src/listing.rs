@@ -121,19 +121,10 @@ impl Listing {
         Ok(unmanaged)
     }
 
-    /// Returns whether the labels of `image` say that it was built for the reference that it was found by.
-    pub(crate) fn has_our_labels(&self, image: &PresentImage) -> bool {
-        let listed = self.images.iter().find(|listed| listed.id == image.id);
-        listed.is_some_and(|listed| listed.built_from(&image.reference).is_some())
-    }
-
     /// Returns a name that `image` has besides the one that it was found by.
-    pub(crate) fn other_name(&self, image: &PresentImage) -> Option<String> {
-        let own = full_name(&image.reference);
-        let listed = self.images.iter().filter(|listed| listed.id == image.id);
-        let mut names = listed.flat_map(|listed| &listed.names);
-        // A digest names the content, not an owner.
-        names.find(|name| **name != own && !name.contains('@')).cloned()
+    pub(crate) fn other_name(&self, image: &PresentImage) -> Option<&String> {
+        let mut listed = self.images.iter().filter(|listed| listed.id == image.id);
+        listed.find_map(|listed| listed.other_name(&image.reference))
     }
 
     /// Returns the image that was built here for `source` according to its labels, if it has no other name.
@@ -141,9 +132,9 @@ impl Listing {
         let reference = &source.build.as_ref()?.reference;
         let name = full_name(reference);
         let named = self.images.iter().find(|image| image.names.contains(&name))?;
-        // A digest names the content, not an owner.
-        let has_other = named.names.iter().any(|other| *other != name && !other.contains('@'));
-        (named.built_from(reference).is_some() && !has_other).then(|| named.id.clone())
+        let is_only_ours =
+            named.built_from(reference).is_some() && named.other_name(reference).is_none();
+        is_only_ours.then(|| named.id.clone())
     }
 
     /// Returns the dangling images of builds for `source`: results that lost their name, and images of stages that an
@@ -161,6 +152,12 @@ impl Listing {
 impl ListedImage {
     fn label(&self, name: &str) -> Option<&str> {
         self.labels.get(name).map(String::as_str)
+    }
+
+    /// Returns a name besides `reference`. A digest names the content, not an owner.
+    fn other_name(&self, reference: &ImageRef) -> Option<&String> {
+        let own = full_name(reference);
+        self.names.iter().find(|name| **name != own && !name.contains('@'))
     }
 
     /// Returns the digest of the context that the image was built from for `reference`, according to both of our labels.

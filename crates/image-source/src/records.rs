@@ -20,14 +20,13 @@ use std::time::Duration;
 
 use companion_core::model::image::{ImageId, ImageRef};
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::{PortErrorKind, PortResult};
+use companion_core::ports::PortResult;
 use durable_dir::{Dir, DirError, DirResult, FileKind, Trust};
-use host_files::blocking::{self, Stuck};
+use host_files::blocking;
+use host_files::errors::failed_to;
 use serde::{Deserialize, Serialize};
 
 mod archives;
-
-pub(crate) use archives::ArchiveError;
 
 /// Maximum size of a record in bytes.
 const RECORD_LIMIT: usize = 16 * 1024;
@@ -78,26 +77,6 @@ pub(crate) struct Archive {
     pub(crate) bytes: u64,
 }
 
-/// Why records cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// A file error.
-    #[error(transparent)]
-    File(#[from] DirError),
-    /// The work did not end in time.
-    #[error("failed to access the records of images")]
-    Stuck(#[from] Stuck),
-}
-
-impl RecordError {
-    pub(crate) fn kind(&self) -> PortErrorKind {
-        match self {
-            Self::File(error) => host_files::errors::kind_of(error),
-            Self::Stuck(_) => PortErrorKind::Transient,
-        }
-    }
-}
-
 impl ImageRecords {
     /// Keeps records in the directory `dir`, which is created with mode 0700, and archives of up to `limit` bytes
     /// together, of which one may take a quarter. `limit` is called for each archive; 0 means that none is made.
@@ -112,20 +91,17 @@ impl ImageRecords {
     /// # Errors
     /// As for files of the state directory.
     pub async fn sweep(&self) -> PortResult<usize> {
-        let (own, attempt) = (self.clone(), "remove temporary files of image archives");
-        blocking::run(attempt, move || own.swept().map_err(host_files::errors::failed_to(attempt)))
-            .await
-    }
-
-    fn swept(&self) -> DirResult<usize> {
-        let Some(dir) = self.open()? else { return Ok(0) };
-        let mut count = dir.sweep_temporary_files()?;
-        let records = all(&dir)?.into_iter().filter(|record| record.archive.is_some());
-        let archived: BTreeSet<_> = records.map(|record| archives::file(&record.source)).collect();
-        for name in names(&dir, ".tar")?.iter().filter(|name| !archived.contains(*name)) {
-            count += usize::from(dir.remove(name)?);
-        }
-        Ok(count)
+        let sweep = |dir: &Dir| {
+            let mut count = dir.sweep_temporary_files()?;
+            let records = all(dir)?.into_iter().filter(|record| record.archive.is_some());
+            let archived: BTreeSet<_> =
+                records.map(|record| archives::file(&record.source)).collect();
+            for name in names(dir, ".tar")?.iter().filter(|name| !archived.contains(*name)) {
+                count += usize::from(dir.remove(name)?);
+            }
+            Ok(count)
+        };
+        self.change("sweep the archives of images", sweep).await
     }
 
     /// Reads the record of each of `sources`, in order; an unreadable one affects its source alone.
@@ -133,52 +109,52 @@ impl ImageRecords {
         &self,
         sources: Vec<Option<ImageRef>>,
         limit: Duration,
-    ) -> Result<Vec<DirResult<Option<Record>>>, RecordError> {
-        let own = self.clone();
+    ) -> Vec<PortResult<Option<Record>>> {
+        let (path, count) = (self.dir.clone(), sources.len());
         let read = move || {
-            let Some(dir) = own.open()? else {
-                return Ok(sources.iter().map(|_| Ok(None)).collect());
-            };
-            let record = |source: &Option<ImageRef>| match source {
-                Some(source) => record(&dir, source),
-                None => Ok(None),
+            let dir = Dir::open_existing(&path, Trust::Owned)?;
+            let record = |source: &Option<ImageRef>| match (&dir, source) {
+                (Some(dir), Some(source)) => record(dir, source),
+                _ => Ok(None),
             };
             Ok(sources.iter().map(record).collect())
         };
-        blocking::within(limit, read).await?
+        let attempt = "read the records of images";
+        let done: Result<DirResult<Vec<_>>, _> = blocking::within(limit, read).await;
+        match done
+            .map_err(|stuck| stuck.during(attempt))
+            .and_then(|read| read.map_err(failed_to(attempt)))
+        {
+            Ok(records) => records.into_iter().map(|one| one.map_err(failed_to(attempt))).collect(),
+            Err(error) => vec![Err(error); count],
+        }
     }
 
     /// Writes `record`, unless the same image is recorded; removes the archive of another image.
-    pub(crate) async fn write(&self, record: Record) -> Result<(), RecordError> {
-        let own = self.clone();
-        let write = move || {
-            let dir = own.create()?;
+    pub(crate) async fn write(&self, record: Record) -> PortResult<()> {
+        let record_it = move |dir: &Dir| {
             let Record { source, name, id, context, .. } = &record;
             let same =
                 |known: &Record| (&known.name, &known.id, &known.context) == (name, id, context);
-            if self::record(&dir, source)?.as_ref().is_some_and(same) {
+            if self::record(dir, source)?.as_ref().is_some_and(same) {
                 return Ok(());
             }
-            write(&dir, &record)?;
+            write(dir, &record)?;
             dir.remove(&archives::file(source)).map(drop)
         };
-        self.change(write).await
+        self.change("record an image", record_it).await
     }
 
-    /// Runs `work`, which changes files, when no other does.
+    /// Runs `work` on the directory when no other work does; `attempt` is a verb phrase that follows "failed to".
     async fn change<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> DirResult<T> + Send + 'static,
-    ) -> Result<T, RecordError> {
-        Ok(blocking::within_locked(WORK_LIMIT, &self.changing, work).await??)
-    }
-
-    fn create(&self) -> DirResult<Dir> {
-        Dir::create(&self.dir, 0o700, Trust::Owned)
-    }
-
-    fn open(&self) -> DirResult<Option<Dir>> {
-        Dir::open_existing(&self.dir, Trust::Owned)
+        attempt: &'static str,
+        work: impl FnOnce(&Dir) -> DirResult<T> + Send + 'static,
+    ) -> PortResult<T> {
+        let path = self.dir.clone();
+        let work = move || work(&Dir::create(path, 0o700, Trust::Owned)?);
+        let done = blocking::within_locked(WORK_LIMIT, &self.changing, work).await;
+        done.map_err(|stuck| stuck.during(attempt))?.map_err(failed_to(attempt))
     }
 }
 

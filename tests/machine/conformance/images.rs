@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use adapter_podman::{Podman, PodmanImages};
+use adapter_podman::{ImageRecords, Podman, PodmanImages};
 use async_trait::async_trait;
 use companion_conformance::image_provider::ImageWorld;
 use companion_conformance::worlds::Registry;
@@ -52,13 +52,14 @@ impl Images {
         fs::create_dir_all(trust_of(&address)).unwrap();
         fs::copy(registry.certificate(), trust_of(&address).join("ca.crt")).unwrap();
         let podman = Podman::from_environment();
+        let root = tempfile::tempdir().unwrap();
         let world = Self {
-            images: Arc::new(PodmanImages::new(podman.clone())),
+            images: Arc::new(images(podman.clone(), root.path())),
             podman,
             address,
             registry: Mutex::new(registry),
             number: WORLDS.fetch_add(1, Ordering::SeqCst),
-            root: tempfile::tempdir().unwrap(),
+            root,
             in_order,
         };
         world.remove_all();
@@ -111,6 +112,10 @@ impl Images {
     }
 }
 
+fn images(podman: Podman, root: &Path) -> PodmanImages {
+    PodmanImages::new(podman, ImageRecords::new(root.join("records"), || 0))
+}
+
 fn write_context(directory: &Path, recipe: &str, page: &str) {
     fs::create_dir_all(directory).unwrap();
     fs::write(directory.join("Dockerfile"), recipe).unwrap();
@@ -139,7 +144,7 @@ impl ImageWorld for Images {
         Arc::clone(&self.images) as _
     }
     fn another(&self) -> Arc<dyn ImageProvider> {
-        Arc::new(PodmanImages::new(Podman::from_environment()))
+        Arc::new(images(Podman::from_environment(), self.root.path()))
     }
     fn name(&self) -> CompanionName {
         name(0)
@@ -237,6 +242,6 @@ impl ImageWorld for Images {
     }
     async fn without_host(&self) -> Arranged<Arc<dyn ImageProvider>> {
         let podman = Podman::from_environment().with_program("/nowhere/podman");
-        Ok(Arc::new(PodmanImages::new(podman)))
+        Ok(Arc::new(images(podman, self.root.path())))
     }
 }

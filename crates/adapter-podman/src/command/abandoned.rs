@@ -1,34 +1,31 @@
-//! Cleans up after interrupted builds: each leaves the working containers of its stages, and one that was killed while
-//! it wrote an image, an image without a manifest. The whole images of stages have labels, by which they are pruned.
+//! Cleans up after calls that failed or were interrupted: processes, temporary files, and in the store the working
+//! containers of a build's stages and an image without a manifest, which one that was killed while it wrote it leaves. The
+//! whole images of stages have labels, by which they are pruned.
 //!
 //! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,
 //! unchanged from Podman 4.4 to 5.8). Our builds have an additional argument, [`ARGUMENT`], which no Dockerfile
 //! declares and no image contains; it identifies our working containers. A podman that is killed while it makes or
 //! removes one leaves it without a description, as a power loss may do. It is removed if it was made since the start of an
-//! interrupted call of ours, and still has none after a second. A build that fails normally leaves nothing (`--force-rm`, `--layers=false`), so there is usually nothing to
-//! find, and podman is not started.
+//! interrupted call of ours, and still has none after a second. A build that fails normally leaves nothing (`--force-rm`,
+//! `--layers=false`), so there is usually nothing to find, and podman is not started.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use image_source::{Build, Reader};
-use rustix::process::{Pid, getpid};
+use host_files::blocking;
+use image_source::{EngineError, EngineResult, ImageEngine as _};
 use serde::Deserialize;
+use tokio::task::JoinSet;
 
-use super::{Podman, argv, tree};
-use crate::error::{PodmanError, Verb};
-use crate::store_index::is_id;
-
-/// The build argument that identifies our builds.
-pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
+use super::argv::{self, ARGUMENT};
+use super::call_id::CallId;
+use super::{Podman, remains, temporary};
+use crate::store_index::{StoreIndex, is_id};
 
 /// Maximum number of containers in a store that are inspected.
 const CONTAINER_LIMIT: usize = 4096;
@@ -39,48 +36,6 @@ const DESCRIPTION_GRACE: Duration = Duration::from_secs(1);
 /// Maximum size of a working container's description in bytes; it includes the configuration of its image.
 const DESCRIPTION_LIMIT: u64 = 8 * 1024 * 1024;
 
-/// Identifies a build: the process that started it, that process's start time, and a number within it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BuildId {
-    process: i32,
-    started: u64,
-    number: u64,
-}
-
-impl BuildId {
-    /// Returns the next build ID of this process. Blocks on `/proc`.
-    pub(super) fn next() -> Self {
-        static BUILDS: AtomicU64 = AtomicU64::new(0);
-        let (process, number) = (getpid(), BUILDS.fetch_add(1, Ordering::Relaxed));
-        let started = tree::started(process).unwrap_or_default();
-        Self { process: process.as_raw_nonzero().get(), started, number }
-    }
-
-    /// Returns whether the process that started the build is alive. Blocks on `/proc`.
-    pub(super) fn has_owner(self) -> bool {
-        let started = Pid::from_raw(self.process).and_then(tree::started);
-        started == Some(self.started)
-    }
-}
-
-impl fmt::Display for BuildId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.process, self.started, self.number)
-    }
-}
-
-impl FromStr for BuildId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.splitn(3, '-');
-        let mut next = || parts.next().ok_or(());
-        let process = next()?.parse().map_err(|_| ())?;
-        let started = next()?.parse().map_err(|_| ())?;
-        Ok(Self { process, started, number: next()?.parse().map_err(|_| ())? })
-    }
-}
-
 /// The used fields of buildah's description of a working container.
 #[derive(Debug, Deserialize)]
 struct Description {
@@ -89,42 +44,53 @@ struct Description {
 }
 
 impl Podman {
-    /// Runs `build`; what it leaves is removed if it fails.
-    pub(crate) async fn run_build(&self, build: &Build<'_>) -> Result<(), PodmanError> {
-        let id = Reader::default().read(self.limits.files, BuildId::next).await;
-        let id = id.map_err(|_| PodmanError::NoAnswer { place: "/proc".to_owned() })?;
-        let labels_stages = self.store().await?.podman_is_at_least(4, 7);
-        let args = argv::build(build, id, labels_stages)?;
-        self.run_for(Verb::Build, args, Some(id)).await?;
-        Ok(())
+    /// Stops our builds, pulls and archives that outlived the process that started them, gracefully first, and returns how
+    /// many. Then removes what calls of ended processes left: processes, working containers, images without a manifest
+    /// and temporary directories.
+    ///
+    /// Only the process that builds calls this, before its first build: otherwise a hung build would hang forever,
+    /// concurrently with a second one. Takes the grace of [`Limits`](super::Limits), some podman calls, and a few seconds.
+    /// Failed removals are logged.
+    pub async fn end_orphans(&self) -> usize {
+        let orphans = blocking::within(self.limits.files, remains::orphans).await;
+        let orphans = orphans.unwrap_or_default();
+        let count = orphans.len();
+        let ends: JoinSet<()> =
+            orphans.into_iter().map(|orphan| orphan.end(self.limits.grace)).collect();
+        ends.join_all().await;
+        self.clean_up(None).await;
+        count
     }
 
-    /// Removes what `build` left, or without one, what all our builds of ended processes left; the first of them began at
-    /// `began`, if there was one. Failed removals are logged and left to the next leader.
-    pub(super) fn remove_abandoned(
+    /// Removes what `call` left, or without one, what all calls of ended processes left. Failed removals are logged and
+    /// left to the next leader.
+    pub(super) fn clean_up(
         &self,
-        build: Option<BuildId>,
-        began: Option<SystemTime>,
+        call: Option<CallId>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let podman = self.clone();
         // Boxed, because a removal is itself a call.
         Box::pin(async move {
-            if let Err(error) = podman.try_remove_abandoned(build, began).await {
+            if let Err(error) = podman.try_clean_up(call).await {
                 let reason = &error as &dyn std::error::Error;
-                tracing::warn!(reason, "failed to find working containers of interrupted builds");
+                tracing::warn!(reason, "failed to find what an interrupted call left");
             }
         })
     }
 
-    async fn try_remove_abandoned(
-        &self,
-        build: Option<BuildId>,
-        began: Option<SystemTime>,
-    ) -> Result<(), PodmanError> {
-        let undescribed = self.undescribed(began).await?;
+    async fn try_clean_up(&self, call: Option<CallId>) -> EngineResult<()> {
+        let is_left = move |id: CallId| call.map_or_else(|| !id.has_owner(), |call| call == id);
         let store = self.store().await?;
+        let place = self.temporary_place(&store);
+        let sweep = move || temporary::sweep(&place, is_left);
+        let swept = blocking::within(self.limits.files, sweep).await.unwrap_or_else(|stuck| {
+            tracing::warn!(reason = %stuck, "failed to remove temporary files");
+            Vec::new()
+        });
+        let began = call.into_iter().chain(swept).map(CallId::began).min();
+        let undescribed = self.undescribed(&store, began).await?;
         let read = move || {
-            let mut containers = find(store.container_directories(), build);
+            let mut containers = find(&store.container_directories(), is_left);
             containers.extend(undescribed);
             // An older podman writes an image in steps, so one of a running pull would be taken for unfinished.
             let images = match store.podman_is_at_least(4, 7) {
@@ -137,17 +103,16 @@ impl Podman {
         let mut first_error = None;
         for container in &containers {
             tracing::info!(container, "removing the working container of an interrupted build");
-            let removed = self.run(Verb::Rm, argv::remove_container(container)).await;
+            let removed = self.run(argv::remove_container(container)).await;
             first_error = first_error.or(removed.err());
         }
         for id in &images {
             // Podman holds its lock while it writes an image. So what it refuses now was left by a killed one.
-            match self.run(Verb::ImageInspect, argv::inspect_images([id])).await {
-                Err(error) if error.is_damage() => {}
-                _ => continue,
-            }
+            let Err(EngineError::Damaged(_)) = self.run(argv::inspect_images([id])).await else {
+                continue;
+            };
             tracing::info!(%id, "removing an image that a killed podman left without a manifest");
-            first_error = first_error.or(self.remove_image(id).await.err());
+            first_error = first_error.or(self.remove(id).await.err());
         }
         first_error.map_or(Ok(()), Err)
     }
@@ -156,12 +121,12 @@ impl Podman {
     /// container within milliseconds, so they are looked at twice.
     async fn undescribed(
         &self,
+        store: &Arc<StoreIndex>,
         began: Option<SystemTime>,
-    ) -> Result<BTreeSet<String>, PodmanError> {
+    ) -> EngineResult<BTreeSet<String>> {
         let Some(began) = began else { return Ok(BTreeSet::new()) };
-        let store = self.store().await?;
         let look = || {
-            let store = Arc::clone(&store);
+            let store = Arc::clone(store);
             self.read_store(move || store.undescribed_containers(began))
         };
         let found = look().await?;
@@ -174,19 +139,16 @@ impl Podman {
     }
 }
 
-/// Returns the working containers below `directory` that belong to `build`, or without one, to all our builds of ended
-/// processes. Unreadable descriptions are skipped.
-fn find(directory: &Path, build: Option<BuildId>) -> Vec<String> {
+/// Returns the working containers below `directory` of builds that `is_left` selects. Unreadable descriptions are skipped.
+fn find(directory: &Path, is_left: impl Fn(CallId) -> bool) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(CONTAINER_LIMIT);
-    entries
-        .filter_map(|entry| {
-            let container = entry.file_name().into_string().ok().filter(|name| is_id(name))?;
-            let description = read(&entry.path().join("userdata/buildah.json"))?;
-            let id: BuildId = description.arguments?.get(ARGUMENT)?.parse().ok()?;
-            let is_wanted = build.map_or_else(|| !id.has_owner(), |build| build == id);
-            is_wanted.then_some(container)
-        })
-        .collect()
+    let found = entries.filter_map(|entry| {
+        let container = entry.file_name().into_string().ok().filter(|name| is_id(name))?;
+        let description = read(&entry.path().join("userdata/buildah.json"))?;
+        let id = CallId::parse(description.arguments?.get(ARGUMENT)?)?;
+        is_left(id).then_some(container)
+    });
+    found.collect()
 }
 
 fn read(path: &Path) -> Option<Description> {
@@ -216,20 +178,13 @@ mod tests {
         id
     }
 
-    fn found(store: &Path, build: Option<BuildId>) -> Vec<String> {
-        let mut found = find(store, build);
-        found.sort();
-        found
-    }
-
     #[test]
     fn only_working_containers_of_our_builds_are_found() {
         let store = tempfile::tempdir().unwrap();
-        let running = BuildId::next();
-        let ended = BuildId { started: running.started + 1, ..running };
-        let marked = |id: BuildId| format!(r#"{{"{ARGUMENT}":"{id}"}}"#);
-        let of_running = container(store.path(), 'a', &marked(running));
-        let of_ended = container(store.path(), 'b', &marked(ended));
+        let running = CallId::next();
+        let marked = |id: &str| format!(r#"{{"{ARGUMENT}":"{id}"}}"#);
+        let of_running = container(store.path(), 'a', &marked(&running.to_string()));
+        let of_ended = container(store.path(), 'b', &marked("1-1-0"));
         for (digit, arguments) in [
             ('c', "null"),
             ('d', "{}"),
@@ -241,22 +196,8 @@ mod tests {
         }
         fs::create_dir_all(store.path().join("2".repeat(64))).unwrap();
         fs::write(store.path().join("containers.json"), "[]").unwrap();
-        for (build, expected) in
-            [(None, &of_ended), (Some(running), &of_running), (Some(ended), &of_ended)]
-        {
-            assert_eq!(found(store.path(), build), std::slice::from_ref(expected), "{build:?}");
-        }
-        assert_eq!(found(&store.path().join("none"), None), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_build_id_is_read_as_it_is_written() {
-        let (one, other) = (BuildId::next(), BuildId::next());
-        assert_ne!(one, other);
-        assert_eq!(one.to_string().parse(), Ok(one));
-        assert!(one.has_owner() && one.started > 0);
-        for text in ["", "1", "1-2", "1-2-", "-1-2-3-4", "a-b-c", "1-2-3-4"] {
-            assert_eq!(text.parse::<BuildId>(), Err(()), "{text}");
-        }
+        assert_eq!(find(store.path(), |id| !id.has_owner()), [of_ended]);
+        assert_eq!(find(store.path(), |id| id == running), [of_running]);
+        assert!(find(&store.path().join("none"), |_| true).is_empty());
     }
 }

@@ -1,18 +1,22 @@
 //! One child process, supervised by a separate task.
 
-use std::convert::Infallible;
 use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Pid;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::output::Stream;
-use super::spool::Spool;
+use super::output::Tail;
+use super::secrets::Secrets;
 use super::tree::Tree;
+
+/// Maximum size of an answer in bytes: thousands of images with long labels.
+pub(super) const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 /// How long the pipes may stay open after the child's end: an orphaned process may hold them forever.
 const PIPE_GRACE: Duration = Duration::from_secs(2);
@@ -39,50 +43,62 @@ pub(crate) struct Supervision {
     pub(crate) grace: Duration,
     /// Resolves when the caller was dropped.
     pub(crate) abandoned: oneshot::Receiver<()>,
-    pub(crate) stdout: Stream,
-    pub(crate) stderr: Stream,
-    /// The child's stderr, if not a pipe.
-    pub(crate) spool: Option<Spool>,
+    /// The child's stderr.
+    pub(crate) complaints: Receiver,
+    pub(crate) secrets: Secrets,
+}
+
+/// How a child ended, and what it printed.
+pub(crate) struct Ended {
+    pub(crate) ending: Ending,
+    /// Its stdout; of a longer one one byte more than [`ANSWER_LIMIT`].
+    pub(crate) answer: Vec<u8>,
+    pub(crate) complaints: Tail,
 }
 
 impl Supervision {
     /// Supervises `child`; terminates it at the time limit or when the caller was dropped.
-    pub(crate) async fn watch(mut self, mut child: Child) -> Ending {
+    pub(crate) async fn watch(self, mut child: Child) -> Ended {
         let number = child.id().and_then(|id| i32::try_from(id).ok());
         let mut leader = Leader(number.and_then(Pid::from_raw));
-        let mut readers = tokio::task::JoinSet::new();
-        readers.spawn(self.stdout.drain(child.stdout.take()));
-        readers.spawn(self.stderr.clone().drain(child.stderr.take()));
-        let ending = tokio::select! {
-            status = child.wait() => match status {
-                Ok(status) => Ending::Exited(status),
-                Err(error) => Ending::Lost(error),
-            },
-            () = sleep(self.limit) => Ending::TimedOut,
-            _ = self.abandoned => Ending::Abandoned,
-            never = follow(&mut self.spool, &self.stderr) => match never {},
+        let (mut answer, mut complaints) = (Vec::new(), Tail::default());
+        let stdout = child.stdout.take();
+        let reads = async {
+            let answered = async {
+                if let Some(stdout) = stdout {
+                    // As for stderr: the exit status decides. What prints more is ended by SIGPIPE.
+                    let _ = stdout.take(ANSWER_LIMIT as u64 + 1).read_to_end(&mut answer).await;
+                }
+            };
+            tokio::join!(answered, complaints.read(self.complaints, &self.secrets));
         };
-        if let (Ending::TimedOut | Ending::Abandoned, Some(pid)) = (&ending, leader.0) {
-            tracing::debug!(%pid, ?ending, "terminating podman");
-            // Keep reading the pipes: a terminating child would block on a full pipe.
-            Tree::of(pid).await.end(self.grace).await;
-            // The runtime reaps a process that is still alive when `child` is dropped.
-            let _ = timeout(REAP_LIMIT, child.wait()).await;
-        }
-        leader.0 = None;
-        if let Some(spool) = &mut self.spool {
-            spool.catch_up(&self.stderr);
-        }
-        // Dropping the set stops the remaining readers.
-        let _ = timeout(PIPE_GRACE, async { while readers.join_next().await.is_some() {} }).await;
-        ending
-    }
-}
-
-async fn follow(spool: &mut Option<Spool>, stream: &Stream) -> Infallible {
-    match spool {
-        Some(spool) => spool.follow(stream).await,
-        None => std::future::pending().await,
+        let ends = async {
+            let ending = tokio::select! {
+                status = child.wait() => status.map_or_else(Ending::Lost, Ending::Exited),
+                () = sleep(self.limit) => Ending::TimedOut,
+                _ = self.abandoned => Ending::Abandoned,
+            };
+            if let (Ending::TimedOut | Ending::Abandoned, Some(pid)) = (&ending, leader.0) {
+                tracing::debug!(%pid, ?ending, "terminating podman");
+                Tree::of(pid).end(self.grace).await;
+                // The runtime reaps a process that is still alive when `child` is dropped.
+                let _ = timeout(REAP_LIMIT, child.wait()).await;
+            }
+            leader.0 = None;
+            ending
+        };
+        let ending = {
+            // Both at once: a terminating child would block on a full pipe.
+            tokio::pin!(reads, ends);
+            tokio::select! {
+                ending = &mut ends => {
+                    let _ = timeout(PIPE_GRACE, reads).await;
+                    ending
+                }
+                () = &mut reads => ends.await,
+            }
+        };
+        Ended { ending, answer, complaints }
     }
 }
 
@@ -94,7 +110,7 @@ impl Drop for Leader {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
             // On this thread: the runtime is shutting down, and the process may exit at any moment.
-            Tree::below(pid).ask();
+            Tree::of(pid).ask();
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use super::orphans;
+use super::argv::Kind;
 use super::secrets::Secrets;
-use crate::error::Verb;
 
 /// The variables that each podman inherits. All others are dropped: with `NOTIFY_SOCKET` podman could notify the
 /// service manager in our name, and `CONTAINERS_CONF`, `CONTAINER_HOST` or `STORAGE_DRIVER` would select another host
@@ -59,8 +58,6 @@ impl Environment {
         }
         // Error classification relies on English messages.
         inherited.push(("LANG".into(), "C".into()));
-        let (name, value) = orphans::MARK;
-        inherited.push((name.into(), value.into()));
         let proxies = network.iter().filter(|(name, _)| is_proxy(name));
         let secrets = Secrets::of_urls(proxies.map(|(_, value)| value.to_string_lossy()));
         Self { inherited, network, secrets }
@@ -72,9 +69,9 @@ impl Environment {
         pairs.find(|(own, _)| own == name).map(|(_, value)| value.as_os_str())
     }
 
-    /// Returns the variables that the podman of `call` gets.
-    pub(crate) fn passed(&self, call: Verb) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        let network = self.network.iter().filter(move |_| call.needs().network);
+    /// Returns the variables that the podman of a call gets.
+    pub(crate) fn passed(&self, kind: Kind) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let network = self.network.iter().filter(move |_| kind.uses_network());
         let all = self.inherited.iter().chain(network);
         all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
@@ -94,31 +91,4 @@ impl fmt::Debug for Environment {
 
 fn is_proxy(name: &OsStr) -> bool {
     name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_builds_and_pulls_get_the_network_variables() {
-        let variables = [("HTTPS_PROXY", "http://p:1"), ("SSL_CERT_FILE", "/ca"), ("HOME", "/h")];
-        let environment =
-            Environment::of(variables.map(|(name, value)| (name.into(), value.into())));
-        for (call, expected) in
-            [(Verb::Build, 3), (Verb::Pull, 3), (Verb::Info, 1), (Verb::Ps, 1), (Verb::Rm, 1)]
-        {
-            let names = environment.passed(call).map(|(name, _)| name.to_str().unwrap());
-            let given = names.filter(|name| variables.iter().any(|(own, _)| own == name));
-            assert_eq!(given.count(), expected, "{call}");
-        }
-    }
-
-    #[test]
-    fn debug_output_shows_no_value() {
-        let environment =
-            Environment::of([("https_proxy".into(), "http://user:hunter2@p:1".into())]);
-        let text = format!("{environment:?}");
-        assert!(text.contains("https_proxy") && !text.contains("hunter2"), "{text}");
-    }
 }

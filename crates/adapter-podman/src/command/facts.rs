@@ -3,17 +3,17 @@
 //! A check of the cache reads a few files' identities and starts podman only if one of them changed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use image_source::{ListedImage, Listing, Reader, UnreadableImage};
+use host_files::blocking::Stuck;
+use image_source::{EngineError, EngineResult, ListedImage, Listing, Reader, UnreadableImage};
 
 use super::installation::{Installation, Program};
 use super::{Podman, argv};
-use crate::error::{PodmanError, Verb};
+use crate::error;
 use crate::image_provider::listing;
-use crate::store_index::{IndexedImage, Info, StoreIndex, StoreState};
+use crate::store_index::{IndexedImage, StoreIndex, StoreState};
 
 /// The cached facts, with the installation that they belong to.
 #[derive(Debug, Default)]
@@ -25,8 +25,6 @@ pub(super) struct Facts {
     program_files: Reader,
     /// Reads of the store's files.
     store_files: Reader,
-    /// Syncs of the store.
-    syncs: Reader,
 }
 
 /// A listing, valid while the installation, the store and the store's state are the same.
@@ -44,84 +42,58 @@ impl Podman {
     /// behind an unchanged wrapper script named `podman` is not detected.
     ///
     /// # Errors
-    /// [`PodmanError`], of kind `Unavailable` if podman is missing or its answer is invalid.
-    pub async fn version(&self) -> Result<String, PodmanError> {
+    /// `Unavailable` if podman is missing or its answer is invalid.
+    pub async fn version(&self) -> EngineResult<String> {
         let program = self.program().await?;
         if let Some((known, version)) = &*lock(&self.facts.version)
             && *known == program
         {
             return Ok(version.clone());
         }
-        let version = self.ask_version().await?;
+        let answer = self.run(argv::version()).await?;
+        let text = String::from_utf8_lossy(&answer);
+        let version = text.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        if version.len() > 64 || !version.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(error::unreadable("podman --version", "no version found"));
+        }
         // If the program was replaced in the meantime, the next call finds another program and reads the version again.
         *lock(&self.facts.version) = Some((program, version.clone()));
         Ok(version)
     }
 
-    async fn ask_version(&self) -> Result<String, PodmanError> {
-        let answer = self.run(Verb::Version, argv::version()).await?;
-        let text = String::from_utf8_lossy(&answer);
-        let version = text.trim().rsplit(' ').next().unwrap_or_default();
-        if version.len() <= 64 && version.starts_with(|c: char| c.is_ascii_digit()) {
-            return Ok(version.to_owned());
-        }
-        Err(PodmanError::Unreadable {
-            call: Verb::Version,
-            source: serde::de::Error::custom("no version found"),
-        })
-    }
-
     /// Returns the store; podman is started only if its program or its settings changed.
     ///
     /// The same installation returns the same value; another value invalidates everything read from the previous store.
-    pub(crate) async fn store(&self) -> Result<Arc<StoreIndex>, PodmanError> {
+    pub(crate) async fn store(&self) -> EngineResult<Arc<StoreIndex>> {
         let search = self.search.clone();
         let read = self.facts.program_files.read(self.limits.files, move || search.installation());
-        let installation = read.await.map_err(|_| self.silent())??;
+        let installation = read.await.map_err(|stuck| self.silent(stuck))??;
         if let (Some((known, store)), Some(now)) = (&*lock(&self.facts.store), &installation)
             && known == now
         {
             return Ok(Arc::clone(store));
         }
-        let info: Info = self.query(Verb::Info, argv::info()).await?;
-        let store = Arc::new(StoreIndex::of(&info));
+        let store: Arc<StoreIndex> = Arc::new(self.query(argv::info()).await?);
         *lock(&self.facts.store) = installation.map(|now| (now, Arc::clone(&store)));
         Ok(store)
     }
 
-    /// Returns the directory for temporary files of the store that was read last, if podman has one.
-    pub(super) fn known_temporary(&self) -> Option<PathBuf> {
-        let store = lock(&self.facts.store);
-        store.as_ref()?.1.temporary().map(Path::to_owned)
-    }
-
     /// Returns the list of images of the store that was read last.
     pub(crate) fn known_index(&self) -> Option<PathBuf> {
-        Some(lock(&self.facts.store).as_ref()?.1.list_of_images().to_owned())
+        Some(lock(&self.facts.store).as_ref()?.1.list_of_images())
     }
 
     /// Reads files of the store.
     pub(super) async fn read_store<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, PodmanError> {
-        let read = self.facts.store_files.read(self.limits.files, work);
-        read.await.map_err(|_| PodmanError::NoAnswer { place: "the image store".to_owned() })
-    }
-
-    /// Writes the store to the disk.
-    ///
-    /// Podman itself syncs its lists and its database, but not the files of layers. Layers belong to subordinate IDs, so
-    /// they cannot be opened and synced one by one: whole file systems are.
-    pub(crate) async fn sync_store(&self, limit: Duration) -> Result<(), PodmanError> {
-        let store = self.store().await?;
-        let synced = self.facts.syncs.read(limit, move || store.sync()).await;
-        let place = || "the image store, written to the disk".to_owned();
-        synced.map_err(|_| PodmanError::NoAnswer { place: place() })?
+    ) -> EngineResult<T> {
+        let read = self.facts.store_files.read(self.limits.files, work).await;
+        read.map_err(|stuck| EngineError::Host(stuck.during("read the image store")))
     }
 
     /// Returns all images, from the cached listing if the store is unchanged.
-    pub(crate) async fn listing(&self) -> Result<Arc<Listing>, PodmanError> {
+    pub(crate) async fn listing(&self) -> EngineResult<Arc<Listing>> {
         let store = self.store().await?;
         let index = Arc::clone(&store);
         let before = self.read_store(move || index.state()).await?;
@@ -131,19 +103,17 @@ impl Podman {
         {
             return Ok(Arc::clone(&known.listing));
         }
-        let (listing, is_partial) = match self.run(Verb::Images, argv::images()).await {
-            Err(error) if error.is_damage() => {
-                let listing = self.list_one_by_one(&store, error).await?;
+        let listing = match self.run(argv::images()).await {
+            Err(error @ EngineError::Damaged(_)) => {
+                let listing = Arc::new(self.list_one_by_one(&store, error).await?);
                 // What could not be read, perhaps because of a timeout, is read again the next time.
-                let is_partial = !listing.unreadable.is_empty();
-                (listing, is_partial)
+                if !listing.unreadable.is_empty() {
+                    return Ok(listing);
+                }
+                listing
             }
-            answer => (listing::parse(&answer?)?, false),
+            answer => Arc::new(listing::parse(&answer?)?),
         };
-        let listing = Arc::new(listing);
-        if is_partial {
-            return Ok(listing);
-        }
         *lock(&self.facts.images) = self.unchanged(store, before, &listing).await?;
         Ok(listing)
     }
@@ -153,8 +123,8 @@ impl Podman {
     async fn list_one_by_one(
         &self,
         store: &Arc<StoreIndex>,
-        error: PodmanError,
-    ) -> Result<Listing, PodmanError> {
+        error: EngineError,
+    ) -> EngineResult<Listing> {
         let index = Arc::clone(store);
         let indexed = self.read_store(move || index.images()).await?;
         // The index names the images of one store.
@@ -169,21 +139,16 @@ impl Podman {
             let names = names.unwrap_or_default();
             let labels = match inspected.remove(&id) {
                 Some(Ok(image)) => image.labels,
-                Some(Err(error)) if !error.is_damage() => {
+                // Without labels; its platform, which is read next, says what is wrong.
+                Some(Err(EngineError::Damaged(_))) | None => BTreeMap::new(),
+                Some(Err(error)) => {
                     listing.unreadable.push(UnreadableImage { names: Some(names), error });
                     continue;
                 }
-                // Without labels; its platform, which is read next, says what is wrong.
-                Some(Err(_)) | None => BTreeMap::new(),
             };
             let former_names = names_history.unwrap_or_default();
-            listing.images.push(ListedImage {
-                id,
-                names,
-                former_names,
-                labels,
-                is_dangling: false,
-            });
+            let image = ListedImage { id, names, former_names, labels, is_dangling: false };
+            listing.images.push(image);
         }
         Ok(listing)
     }
@@ -195,7 +160,7 @@ impl Podman {
         store: Arc<StoreIndex>,
         before: Option<StoreState>,
         listing: &Arc<Listing>,
-    ) -> Result<Option<Listed>, PodmanError> {
+    ) -> EngineResult<Option<Listed>> {
         let Some(before) = before else { return Ok(None) };
         let listing = Arc::clone(listing);
         let read = move || {
@@ -207,14 +172,15 @@ impl Podman {
     }
 
     /// Returns the current program.
-    pub(super) async fn program(&self) -> Result<Program, PodmanError> {
+    pub(super) async fn program(&self) -> EngineResult<Program> {
         let search = self.search.clone();
         let read = self.facts.program_files.read(self.limits.files, move || search.program());
-        read.await.map_err(|_| self.silent())?
+        read.await.map_err(|stuck| self.silent(stuck))?
     }
 
-    fn silent(&self) -> PodmanError {
-        PodmanError::NoAnswer { place: format!("podman, searched in `{}`", self.search.shown()) }
+    fn silent(&self, stuck: Stuck) -> EngineError {
+        let attempt = format!("find podman, searched in `{}`", self.search.shown());
+        EngineError::Host(stuck.during(&attempt))
     }
 }
 

@@ -11,11 +11,12 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use image_source::FileIdentity;
-use image_source::text::shown;
+use companion_core::ports::{PortError, PortErrorKind};
+use image_source::text::{path_shown, shown};
+use image_source::{EngineError, EngineResult, FileIdentity};
 
 use super::environment::Environment;
-use crate::error::PodmanError;
+use crate::error;
 
 /// Podman's search path if the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -52,7 +53,7 @@ pub(crate) struct Installation {
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
     /// The program, if given by its path.
-    program: Option<PathBuf>,
+    pub(super) program: Option<PathBuf>,
     path: OsString,
     /// The user's own settings directory. Without `HOME` podman reads it from the user database; settings there are not
     /// detected.
@@ -69,11 +70,6 @@ impl Search {
         Self { program: None, path, own_settings: config.map(|dir| dir.join("containers")) }
     }
 
-    /// Uses the program at `path`.
-    pub(crate) fn with_program(self, path: PathBuf) -> Self {
-        Self { program: Some(path), ..self }
-    }
-
     /// Describes a failed search.
     pub(crate) fn shown(&self) -> String {
         let program = self.program.as_ref().map(|path| path.as_os_str());
@@ -83,20 +79,25 @@ impl Search {
     /// Returns the current program. Blocks on the file system.
     ///
     /// Relative entries of `PATH` are skipped, because they depend on the working directory.
-    pub(crate) fn program(&self) -> Result<Program, PodmanError> {
+    pub(crate) fn program(&self) -> EngineResult<Program> {
         if let Some(path) = &self.program {
-            let found = Program::at(path.clone());
-            return found.map_err(|source| PodmanError::Start { program: path.clone(), source });
+            let message = || format!("failed to start `{}`", path_shown(path));
+            let unusable = |error| error::of_the_host(PortErrorKind::Unavailable, message(), error);
+            return Program::at(path.clone()).map_err(unusable);
         }
         env::split_paths(&self.path)
             .filter(|directory| directory.is_absolute())
             .find_map(|directory| Program::at(directory.join("podman")).ok())
-            .ok_or_else(|| PodmanError::Missing { search: self.shown() })
+            .ok_or_else(|| {
+                let search = self.shown();
+                let message = format!("no `podman` in `{search}`; install the package `podman`");
+                EngineError::Host(PortError::new(PortErrorKind::Unavailable, message))
+            })
     }
 
     /// Returns the current program and settings; `None` if the settings are unreadable or too many to compare. Blocks
     /// on the file system.
-    pub(crate) fn installation(&self) -> Result<Option<Installation>, PodmanError> {
+    pub(crate) fn installation(&self) -> EngineResult<Option<Installation>> {
         let program = self.program()?;
         let mut settings = BTreeMap::new();
         let shared = SHARED.map(PathBuf::from).into_iter();
@@ -165,7 +166,8 @@ mod tests {
         let home = [("HOME".into(), home.into())];
         let more = more.iter().map(|(name, value)| (name.into(), value.into()));
         let environment = Environment::of(home.into_iter().chain(more));
-        Search::of(&environment).with_program("/bin/sh".into()).installation().unwrap()
+        let program = Some("/bin/sh".into());
+        Search { program, ..Search::of(&environment) }.installation().unwrap()
     }
 
     #[test]
@@ -204,25 +206,22 @@ mod tests {
         let config = config.path().to_str().unwrap();
         assert_ne!(installation(home.path(), &[("XDG_CONFIG_HOME", config)]).unwrap(), plain);
         assert_eq!(installation(home.path(), &[("XDG_CONFIG_HOME", "")]).unwrap(), plain);
-        let nowhere = Search::of(&Environment::of([])).with_program("/bin/sh".into());
+        let program = Some("/bin/sh".into());
+        let nowhere = Search { program, ..Search::of(&Environment::of([])) };
         assert!(nowhere.installation().unwrap().is_some(), "shared settings are compared");
     }
 
     #[test]
-    fn settings_that_cannot_be_read_cannot_be_compared() {
+    fn settings_that_are_unreadable_or_too_many_cannot_be_compared() {
         let home = tempfile::tempdir().unwrap();
+        let containers = home.path().join(".config/containers");
         fs::create_dir(home.path().join(".config")).unwrap();
-        fs::write(home.path().join(".config/containers"), "no directory").unwrap();
+        fs::write(&containers, "no directory").unwrap();
         assert_eq!(installation(home.path(), &[]), None);
-    }
-
-    #[test]
-    fn too_many_settings_cannot_be_compared() {
-        let home = tempfile::tempdir().unwrap();
-        let settings = home.path().join(".config/containers/storage.conf.d");
-        fs::create_dir_all(&settings).unwrap();
+        fs::remove_file(&containers).unwrap();
+        fs::create_dir_all(containers.join("storage.conf.d")).unwrap();
         for number in 0..=FILE_LIMIT {
-            fs::write(settings.join(number.to_string()), "").unwrap();
+            fs::write(containers.join("storage.conf.d").join(number.to_string()), "").unwrap();
         }
         assert_eq!(installation(home.path(), &[]), None);
     }
@@ -241,7 +240,7 @@ mod tests {
         };
         let path = format!("relative:{}:{}", first.display(), second.display());
         let search = Search::of(&Environment::of([("PATH".into(), path.into())]));
-        assert!(matches!(search.program(), Err(PodmanError::Missing { .. })));
+        assert!(search.program().unwrap_err().to_string().contains("install the package"));
         let program = write(&second);
         let before = search.program().unwrap();
         assert_eq!((before.path.clone(), search.program().unwrap()), (program, before.clone()));

@@ -1,22 +1,25 @@
-//! Processes and mounts that a call left, because its podman was killed: the copier of a `COPY` writes to the working
-//! container while it is removed, and the process of a `RUN` runs on, or waits forever for its start.
+//! Processes and mounts that a call left: an orphan, whose maker was killed, or what remains of a killed podman. The copier
+//! of a `COPY` writes to the working container while it is removed, and the process of a `RUN` runs on, or waits forever
+//! for its start.
 //!
 //! They are recognised by the temporary directory of their call: as `TMPDIR` in their environment, or by the name of the
 //! container, which is that of a directory in it. Processes of subordinate users cannot be killed.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use image_source::text::path_shown;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
-use super::tree::{self, Process};
+use super::temporary;
+use super::tree::{self, Process, Tree};
 
 /// Number of looks for processes: one that is killed may have started another meanwhile.
 const LOOKS: usize = 3;
@@ -26,6 +29,24 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Processes that our call may have started for all calls of the user: parts of their environment or cgroup.
 const SHARED: [&str; 4] = ["_PODMAN_PAUSE=", "podman-pause", "rootless-netns", "aardvark-dns"];
+
+/// Returns the calls of this user that outlived the process that made them. Blocks on `/proc`.
+pub(super) fn orphans() -> Vec<Tree> {
+    let is_orphan = |process: &Process| {
+        let directory = Path::new("/proc").join(process.pid.to_string());
+        let read = |name| fs::read(directory.join(name)).unwrap_or_default();
+        let is_own = || fs::metadata(&directory).is_ok_and(|it| it.uid() == geteuid().as_raw());
+        let (cgroup, environ) = (read("cgroup"), read("environ"));
+        let call = temporary_of(&environ).and_then(temporary::call_of);
+        process.pid == process.group
+            && call.is_some_and(|call| !call.has_owner())
+            && read("comm") == b"podman\n"
+            && !is_shared(&String::from_utf8_lossy(&cgroup), &environ)
+            && is_own()
+    };
+    let orphans = tree::table().into_iter().filter(is_orphan);
+    orphans.filter_map(|orphan| Some(Tree::of(Pid::from_raw(orphan.pid)?))).collect()
+}
 
 /// Ends what is left of the call with the directory `temporary`, and returns whether the directory can be removed: no
 /// file system is mounted in it. Blocks on `/proc`.
@@ -85,15 +106,20 @@ fn belongs_to(pid: i32, temporary: &Path, containers: &[String]) -> bool {
 
 /// Judges a process by `/proc/<pid>/cgroup` and `/proc/<pid>/environ`.
 fn is_of_the_call(cgroup: &str, environ: &[u8], temporary: &Path, containers: &[String]) -> bool {
-    let mut variables = environ.split(|byte| *byte == 0);
-    let is_shared = |shared: &&str| {
-        cgroup.contains(*shared) || variables.clone().any(|it| it.starts_with(shared.as_bytes()))
+    !is_shared(cgroup, environ)
+        && (is_of_a_container(cgroup, containers) || temporary_of(environ) == Some(temporary))
+}
+
+fn is_shared(cgroup: &str, environ: &[u8]) -> bool {
+    let has_variable = |start: &str| {
+        environ.split(|byte| *byte == 0).any(|variable| variable.starts_with(start.as_bytes()))
     };
-    if SHARED.iter().any(is_shared) {
-        return false;
-    }
-    let ours = [b"TMPDIR=", temporary.as_os_str().as_bytes()].concat();
-    is_of_a_container(cgroup, containers) || variables.any(|it| it == ours)
+    SHARED.iter().any(|shared| cgroup.contains(shared) || has_variable(shared))
+}
+
+fn temporary_of(environ: &[u8]) -> Option<&Path> {
+    let value = environ.split(|byte| *byte == 0).find_map(|it| it.strip_prefix(b"TMPDIR="))?;
+    Some(Path::new(OsStr::from_bytes(value)))
 }
 
 /// Returns whether a process is in one of `containers`, whose cgroup is named `<container>`, or

@@ -1,23 +1,21 @@
 //! Temporary files of builds, pulls and archives.
 //!
 //! Podman and buildah leave downloaded blobs and copied contexts in `TMPDIR` when they are killed. So each such call
-//! gets a temporary directory, which is removed when it ends, or by the next leader. Its name identifies the process
-//! that made it, as the build argument of a working container does.
+//! gets a temporary directory with its ID in the name, which is removed when it ends, or by the next leader.
 
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use image_source::Reader;
+use host_files::blocking;
 use image_source::text::path_shown;
+use image_source::{EngineError, EngineResult};
 use rustix::process::geteuid;
 
-use super::abandoned::BuildId;
+use super::call_id::CallId;
 use super::{Podman, remains};
-use crate::error::PodmanError;
+use crate::store_index::StoreIndex;
 
 /// The start of the directories' names.
 const PREFIX: &str = "companion-podman-";
@@ -29,80 +27,66 @@ const DEFAULT_PLACE: &str = "/var/tmp";
 const ENTRY_LIMIT: usize = 65_536;
 
 impl Podman {
-    /// Makes the temporary directory of a long call; returns the system's error if that fails.
-    pub(super) async fn make_temporary(&self) -> Result<io::Result<PathBuf>, PodmanError> {
-        let place = self.temporary_place();
-        let shown = path_shown(&place);
+    /// Makes the temporary directory of a call; returns the system's error if that fails.
+    pub(super) async fn make_temporary(&self, call: CallId) -> EngineResult<io::Result<PathBuf>> {
+        // Boxed, because the store is read by a call.
+        let store = Box::pin(self.store()).await?;
+        let directory = self.temporary_place(&store).join(format!("{PREFIX}{call}"));
+        let attempt = format!("make `{}`", path_shown(&directory));
         let make = move || {
-            let directory = place.join(format!("{PREFIX}{}", BuildId::next()));
             let mut builder = DirBuilder::new();
             // `<graph root>/tmp` is made by its first user.
             builder.mode(0o700).recursive(true).create(&directory).map(|()| directory)
         };
-        let made = Reader::default().read(self.limits.files, make).await;
-        made.map_err(|_| PodmanError::NoAnswer { place: shown })
+        let made = blocking::within(self.limits.files, make).await;
+        made.map_err(|stuck| EngineError::Host(stuck.during(&attempt)))
     }
 
-    /// Removes the temporary directory of an ended call, and the processes that it left if it did not succeed. A failed
-    /// removal is logged and left to the next leader.
-    pub(super) async fn remove_temporary(&self, directory: PathBuf, succeeded: bool) {
-        let removal = move || {
-            if succeeded || remains::end(&directory) {
-                remove(&directory);
-            }
-        };
-        if Reader::default().read(self.limits.files, removal).await.is_err() {
-            tracing::warn!("removing the temporary files of a build or pull takes long");
+    /// Removes the temporary directory of a call that left no process. A failed removal is logged and left to the next
+    /// leader.
+    pub(super) async fn remove_temporary(&self, directory: Option<PathBuf>) {
+        let Some(directory) = directory else { return };
+        if blocking::within(self.limits.files, move || remove(&directory)).await.is_err() {
+            tracing::warn!("removing the temporary files of a call takes long");
         }
     }
 
-    /// Removes the temporary directories of ended processes, and what their calls left running. Returns when the first of
-    /// these calls began, as far as the file system knows it.
-    pub(super) async fn sweep_temporary(&self) -> Option<SystemTime> {
-        // Podman's settings name the place; without them the default one is swept.
-        let _known = self.store().await;
-        let place = self.temporary_place();
-        let sweep = move || {
-            let directories = abandoned(&place);
-            let began = directories.iter().filter_map(|directory| {
-                fs::symlink_metadata(directory).and_then(|data| data.created()).ok()
-            });
-            let first = began.min();
-            for directory in directories.iter().filter(|directory| remains::end(directory)) {
-                remove(directory);
-            }
-            first
-        };
-        let swept = Reader::default().read(self.limits.files, sweep).await;
-        swept.unwrap_or_else(|_| {
-            tracing::warn!("removing the temporary files of interrupted builds takes long");
-            None
-        })
-    }
-
-    /// Returns the place that podman itself would use: `TMPDIR`, else that of its settings, as far as they are known.
-    fn temporary_place(&self) -> PathBuf {
-        let given = self.environment.value("TMPDIR").map(PathBuf::from);
+    /// Returns the place that podman itself would use: `TMPDIR`, else that of its settings.
+    pub(super) fn temporary_place(&self, store: &StoreIndex) -> PathBuf {
+        let given = self.environment.value("TMPDIR").map(Path::new);
         let given = given.filter(|place| place.is_absolute());
-        given.or_else(|| self.known_temporary()).unwrap_or_else(|| DEFAULT_PLACE.into())
+        given.or(store.temporary()).unwrap_or(Path::new(DEFAULT_PLACE)).to_owned()
     }
 }
 
-/// Returns our directories in `place` whose process has ended. Another user may use the name as well.
-fn abandoned(place: &Path) -> Vec<PathBuf> {
+/// Removes our directories in `place` of calls that `is_left` selects, and what these calls left running. Returns the
+/// calls.
+pub(super) fn sweep(place: &Path, is_left: impl Fn(CallId) -> bool) -> Vec<CallId> {
+    let mut swept = Vec::new();
+    for (call, directory) in directories(place) {
+        if is_left(call) {
+            swept.push(call);
+            if remains::end(&directory) {
+                remove(&directory);
+            }
+        }
+    }
+    swept
+}
+
+/// Returns our directories in `place`, with their calls. Another user may use the name as well.
+fn directories(place: &Path) -> impl Iterator<Item = (CallId, PathBuf)> {
     let entries = fs::read_dir(place).into_iter().flatten().flatten().take(ENTRY_LIMIT);
-    let is_abandoned = |name: &OsStr| {
-        let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-        id.and_then(|id| id.parse::<BuildId>().ok()).is_some_and(|id| !id.has_owner())
-    };
-    entries
-        .filter(|entry| is_abandoned(&entry.file_name()))
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let data = fs::symlink_metadata(path);
-            data.is_ok_and(|data| data.is_dir() && data.uid() == geteuid().as_raw())
-        })
-        .collect()
+    entries.filter_map(|entry| {
+        let (path, data) = (entry.path(), entry.metadata().ok()?);
+        let is_ours = data.is_dir() && data.uid() == geteuid().as_raw();
+        Some((call_of(&path).filter(|_| is_ours)?, path))
+    })
+}
+
+/// Returns the call whose temporary directory has this name.
+pub(super) fn call_of(directory: &Path) -> Option<CallId> {
+    CallId::parse(directory.file_name()?.to_str()?.strip_prefix(PREFIX)?)
 }
 
 fn remove(directory: &Path) {
@@ -137,9 +121,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_directories_of_our_ended_processes_are_swept() {
+    fn only_directories_of_our_calls_are_swept() {
         let place = tempfile::tempdir().unwrap();
-        let own = place.path().join(format!("{PREFIX}{}", BuildId::next()));
+        let own = place.path().join(format!("{PREFIX}{}", CallId::next()));
         let ended = place.path().join(format!("{PREFIX}1-1-0"));
         for directory in [&own, &ended, &place.path().join("buildah123"), &place.path().join("x")] {
             fs::create_dir(directory).unwrap();
@@ -150,7 +134,13 @@ mod tests {
         fs::write(place.path().join(format!("{PREFIX}1-1-1")), "a file").unwrap();
         let link = place.path().join(format!("{PREFIX}1-1-2"));
         std::os::unix::fs::symlink(place.path().join("x"), link).unwrap();
-        assert_eq!(abandoned(place.path()), [ended]);
-        assert_eq!(abandoned(&place.path().join("none")), Vec::<PathBuf>::new());
+        let count = || fs::read_dir(place.path()).unwrap().count();
+        let before = count();
+        assert_eq!(
+            sweep(place.path(), |call| !call.has_owner()),
+            [CallId::parse("1-1-0").unwrap()]
+        );
+        assert_eq!((count(), ended.exists()), (before - 1, false));
+        assert_eq!(sweep(&place.path().join("none"), |_| true), []);
     }
 }

@@ -11,12 +11,8 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use image_source::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
-    pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
 /// How often a terminating process is checked.
@@ -28,9 +24,6 @@ const STEPS: u32 = 5;
 /// How long descendants may outlive their ancestor.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 
-/// Time limit of reading the process table.
-const TABLE_LIMIT: Duration = Duration::from_secs(5);
-
 /// An entry of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Process {
@@ -39,56 +32,33 @@ pub(super) struct Process {
     pub(super) group: i32,
 }
 
-/// A descendant of the leader, by pidfd, because a process ID may be reused.
+/// A process by its pidfd, because a process ID may be reused.
 struct Member {
     process: Process,
     handle: OwnedFd,
     asked: bool,
 }
 
-/// A process that leads its own group, with all its descendants.
-pub(crate) struct Tree {
-    leader: Pid,
-    /// The pidfd of a leader that is not our child: we cannot wait for it, and its ID may be reused after its end. Our
-    /// child keeps its ID until we wait for it.
-    leader_handle: Option<OwnedFd>,
-    members: Vec<Member>,
-}
+/// A process that leads its own group, and all its descendants, the leader first.
+pub(crate) struct Tree(Vec<Member>);
 
 impl Tree {
-    /// Reads the tree below `leader` on another thread; only the leader if reading the process table times out.
-    pub(crate) async fn of(leader: Pid) -> Self {
-        let read = Reader::default().read(TABLE_LIMIT, move || Self::below(leader)).await;
-        read.unwrap_or(Self { leader, leader_handle: None, members: Vec::new() })
-    }
-
     /// Reads the tree below `leader`. Blocks on `/proc`.
-    pub(crate) fn below(leader: Pid) -> Self {
+    pub(crate) fn of(leader: Pid) -> Self {
         let open = |process: Process| {
             let handle = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
             Some(Member { process, handle, asked: false })
         };
-        let below = descendants(&table(), leader.as_raw_nonzero().get());
-        Self { leader, leader_handle: None, members: below.into_iter().filter_map(open).collect() }
+        let all = with_descendants(&table(), leader.as_raw_nonzero().get());
+        Self(all.into_iter().filter_map(open).collect())
     }
 
-    /// Reads the tree of a leader that is not our child; `None` if it has ended. Blocks on `/proc`.
-    pub(super) fn with_leader(leader: Pid) -> Option<Self> {
-        let handle = pidfd_open(leader, PidfdFlags::empty()).ok()?;
-        Some(Self { leader_handle: Some(handle), ..Self::below(leader) })
-    }
-
-    /// Sends SIGTERM to the innermost processes of the group that have not received it yet; to the leader, if it is
-    /// alone. The outer processes are signalled only after the inner ones have ended.
+    /// Sends SIGTERM to the innermost processes of the group that have not received it yet. The outer processes are
+    /// signalled only after the inner ones have ended.
     pub(crate) fn ask(&mut self) {
-        let group = self.leader.as_raw_nonzero().get();
-        let alive = self.members.iter().filter(|member| alive(&member.handle));
-        let alive: Vec<Process> = alive.map(|member| member.process).collect();
-        let innermost = innermost(&alive, group);
-        if innermost.is_empty() {
-            self.ask_all();
-        }
-        for member in &mut self.members {
+        let alive = self.0.iter().filter(|member| alive(&member.handle));
+        let innermost = innermost(&alive.map(|member| member.process).collect::<Vec<_>>());
+        for member in &mut self.0 {
             if !member.asked && innermost.contains(&member.process) {
                 member.asked = true;
                 signal(&member.handle, Signal::TERM);
@@ -96,13 +66,14 @@ impl Tree {
         }
     }
 
-    fn ask_all(&self) {
-        if self.leader_handle.as_ref().is_some_and(|leader| !alive(leader)) {
-            return;
+    /// Signals the whole group, unless its leader has ended.
+    fn signal_group(&self, signal: Signal) {
+        if let Some(leader) = self.0.first().filter(|leader| alive(&leader.handle))
+            && let Some(group) = Pid::from_raw(leader.process.pid)
+        {
+            // An error means that the group has already ended.
+            let _ = kill_process_group(group, signal);
         }
-        // The leader has not been reaped yet, so its ID still denotes its group. An error means that the group has
-        // already ended.
-        let _ = kill_process_group(self.leader, Signal::TERM);
     }
 
     /// Terminates the tree within about `grace`, and returns when the leader can be reaped.
@@ -112,49 +83,27 @@ impl Tree {
     pub(crate) async fn end(mut self, grace: Duration) {
         let softly = Instant::now() + grace / 2;
         self.ask();
-        while !self.leader_ended_within(grace / STEPS).await && Instant::now() < softly {
+        while !self.first_ended(1, grace / STEPS).await && Instant::now() < softly {
             self.ask();
         }
-        if !self.leader_ended_within(Duration::ZERO).await {
-            self.ask_all();
-            if !self.leader_ended_within(grace / 2).await {
-                // As in `ask_all`.
-                let _ = kill_process_group(self.leader, Signal::KILL);
-            }
-        }
-        self.members_ended().await;
-        for orphan in &self.members {
+        self.signal_group(Signal::TERM);
+        self.first_ended(1, grace / 2).await;
+        self.signal_group(Signal::KILL);
+        self.first_ended(self.0.len(), ORPHAN_GRACE).await;
+        for orphan in &self.0 {
             signal(&orphan.handle, Signal::KILL);
         }
-        self.members_ended().await;
+        self.first_ended(self.0.len(), ORPHAN_GRACE).await;
     }
 
-    /// Waits until all descendants have ended, for at most a second.
-    async fn members_ended(&self) {
-        let deadline = Instant::now() + ORPHAN_GRACE;
-        let any_alive = || self.members.iter().any(|member| alive(&member.handle));
+    /// Waits until the first `count` processes have ended, for at most `limit`, and returns whether they have. Reaps none.
+    async fn first_ended(&self, count: usize, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let any_alive = || self.0.iter().take(count).any(|member| alive(&member.handle));
         while any_alive() && Instant::now() < deadline {
             sleep(LOOK).await;
         }
-    }
-
-    /// Polls without reaping the leader: its ID must stay reserved while it is signalled.
-    async fn leader_ended_within(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if let Some(leader) = &self.leader_handle {
-            while alive(leader) && Instant::now() < deadline {
-                sleep(LOOK).await;
-            }
-            return !alive(leader);
-        }
-        loop {
-            match waitid(WaitId::Pid(self.leader), look) {
-                Ok(None) if Instant::now() < deadline => sleep(LOOK).await,
-                Ok(None) => return false,
-                Ok(Some(_)) | Err(_) => return true,
-            }
-        }
+        !any_alive()
     }
 }
 
@@ -207,32 +156,33 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     Some(Process { pid, parent, group })
 }
 
-/// Returns all descendants of `leader`, parents before children.
-fn descendants(table: &[Process], leader: i32) -> Vec<Process> {
+/// Returns `leader` and all its descendants, parents before children.
+fn with_descendants(table: &[Process], leader: i32) -> Vec<Process> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for process in table {
         children.entry(process.parent).or_default().push(*process);
     }
-    let mut found: Vec<Process> = Vec::new();
-    let mut parents = vec![leader];
-    while let Some(parent) = parents.pop() {
-        for child in children.remove(&parent).unwrap_or_default() {
-            parents.push(child.pid);
-            found.push(child);
-        }
+    let mut found: Vec<_> = table.iter().filter(|process| process.pid == leader).copied().collect();
+    let mut next = 0;
+    while let Some(parent) = found.get(next) {
+        found.extend(children.remove(&parent.pid).unwrap_or_default());
+        next += 1;
     }
     found
 }
 
-/// Returns the members of the group without descendants in the group.
-fn innermost(descendants: &[Process], group: i32) -> Vec<Process> {
-    let members = || descendants.iter().filter(|p| p.group == group);
-    let parents: BTreeSet<i32> = members().map(|p| p.parent).collect();
-    members().filter(|p| !parents.contains(&p.pid)).copied().collect()
+/// Returns the members of the first one's group that have no child in it.
+fn innermost(alive: &[Process]) -> Vec<Process> {
+    let group = alive.first().map(|first| first.group);
+    let members = || alive.iter().filter(|process| Some(process.group) == group);
+    let parents: BTreeSet<i32> = members().map(|process| process.parent).collect();
+    members().filter(|process| !parents.contains(&process.pid)).copied().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
     use super::*;
 
     const fn process(pid: i32, parent: i32, group: i32) -> Process {
@@ -250,14 +200,10 @@ mod tests {
             process(11, 10, 10),
             process(99, 1, 99),
         ];
-        let below = descendants(&table, 10);
-        assert_eq!(below.iter().map(|p| p.pid).collect::<Vec<_>>(), [11, 12, 13]);
-        assert_eq!(innermost(&below, 10), [process(12, 11, 10)]);
-    }
-
-    #[test]
-    fn a_leader_alone_has_nothing_innermost() {
-        assert!(innermost(&descendants(&[process(10, 5, 10)], 10), 10).is_empty());
+        let all = with_descendants(&table, 10);
+        assert_eq!(all.iter().map(|p| p.pid).collect::<Vec<_>>(), [10, 11, 12, 13]);
+        assert_eq!(innermost(&all), [process(12, 11, 10)]);
+        assert_eq!(innermost(&all[..1]), [process(10, 5, 10)], "alone");
     }
 
     #[test]

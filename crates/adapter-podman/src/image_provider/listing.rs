@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 
 use companion_core::model::image::{ImageId, ImageRef};
-use image_source::{ListedImage, Listing, Platform, SOURCE_LABEL, UnreadableImage, full_name};
+use image_source::{
+    EngineResult, ListedImage, Listing, Platform, SOURCE_LABEL, UnreadableImage, full_name,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::command::argv::BUILD_TIMESTAMP;
-use crate::error::{PodmanError, Verb};
+use crate::error;
 
 /// Maximum size of an entry in bytes.
 const ENTRY_LIMIT: usize = 256 * 1024;
@@ -48,15 +50,6 @@ pub(crate) enum Format {
     Docker,
 }
 
-/// What the archive of an image depends on, in `podman image inspect`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Packing {
-    /// In bytes, uncompressed.
-    size: u64,
-    manifest_type: Option<String>,
-}
-
 /// The used fields of an image in `podman image inspect`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -65,6 +58,8 @@ struct Details {
     os: String,
     architecture: String,
     labels: Option<BTreeMap<String, String>>,
+    size: Option<u64>,
+    manifest_type: Option<String>,
 }
 
 /// An inspected image.
@@ -72,6 +67,9 @@ struct Details {
 pub(crate) struct Inspected {
     pub(crate) platform: Platform,
     pub(crate) labels: BTreeMap<String, String>,
+    /// In bytes, uncompressed.
+    pub(crate) size: u64,
+    pub(crate) format: Format,
 }
 
 impl Names {
@@ -102,51 +100,39 @@ fn intended_name(labels: &BTreeMap<String, String>) -> Option<String> {
 }
 
 /// Returns the unparsed entries of the JSON array in `answer`; none for `null`, which Podman 4 prints.
-fn entries(call: Verb, answer: &str) -> Result<Vec<&RawValue>, PodmanError> {
+fn entries<'a>(call: &str, answer: &'a str) -> EngineResult<Vec<&'a RawValue>> {
     let entries: Option<Vec<&RawValue>> =
-        serde_json::from_str(answer).map_err(|source| PodmanError::Unreadable { call, source })?;
+        serde_json::from_str(answer).map_err(|why| error::unreadable(call, why))?;
     Ok(entries.unwrap_or_default())
 }
 
-fn entry<'a, T: Deserialize<'a>>(call: Verb, text: &'a str) -> Result<T, PodmanError> {
-    let read = match text.len() {
-        ..=ENTRY_LIMIT => serde_json::from_str(text),
-        length => {
-            let why = format!("an entry has {length} bytes, more than {ENTRY_LIMIT}");
-            Err(serde::de::Error::custom(why))
-        }
-    };
-    read.map_err(|source| PodmanError::Unreadable { call, source })
+fn entry<'a, T: Deserialize<'a>>(call: &str, entry: &'a RawValue) -> EngineResult<T> {
+    let length = entry.get().len();
+    if length > ENTRY_LIMIT {
+        let why = format!("an entry has {length} bytes, more than {ENTRY_LIMIT}");
+        return Err(error::unreadable(call, why));
+    }
+    serde_json::from_str(entry.get()).map_err(|why| error::unreadable(call, why))
 }
 
 /// Parses `answer` as `podman image inspect`; skips invalid entries.
 ///
 /// # Errors
-/// [`PodmanError::Unreadable`] if the answer is not an array.
-pub(crate) fn inspected(answer: &[u8]) -> Result<BTreeMap<ImageId, Inspected>, PodmanError> {
-    let (call, text) = (Verb::ImageInspect, String::from_utf8_lossy(answer));
+/// `Unavailable` if the answer is not an array.
+pub(crate) fn inspected(answer: &[u8]) -> EngineResult<BTreeMap<ImageId, Inspected>> {
+    let (call, text) = ("podman image inspect", String::from_utf8_lossy(answer));
     let read = |raw: &RawValue| {
-        let Details { id, os, architecture, labels } = entry(call, raw.get()).ok()?;
-        let platform = Platform { os, architecture };
-        Some((id, Inspected { platform, labels: labels.unwrap_or_default() }))
+        let details: Details = entry(call, raw).ok()?;
+        let is_docker = details.manifest_type.is_some_and(|name| name.contains(".docker."));
+        let image = Inspected {
+            platform: Platform { os: details.os, architecture: details.architecture },
+            labels: details.labels.unwrap_or_default(),
+            size: details.size.unwrap_or(u64::MAX),
+            format: if is_docker { Format::Docker } else { Format::Oci },
+        };
+        Some((details.id, image))
     };
     Ok(entries(call, &text)?.into_iter().filter_map(read).collect())
-}
-
-/// Parses `answer` as `podman image inspect` of one image: its size in bytes and its format.
-///
-/// # Errors
-/// [`PodmanError::Unreadable`] if the answer does not describe one image.
-pub(crate) fn packing(answer: &[u8]) -> Result<(u64, Format), PodmanError> {
-    let (call, text) = (Verb::ImageInspect, String::from_utf8_lossy(answer));
-    let entries = entries(call, &text)?;
-    let [raw] = entries.as_slice() else {
-        let source = serde::de::Error::custom("not one image");
-        return Err(PodmanError::Unreadable { call, source });
-    };
-    let Packing { size, manifest_type } = entry(call, raw.get())?;
-    let is_docker = manifest_type.is_some_and(|name| name.contains(".docker."));
-    Ok((size, if is_docker { Format::Docker } else { Format::Oci }))
 }
 
 /// Returns the images in the output of `podman load`: one line for each, with its name or its ID.
@@ -159,17 +145,17 @@ pub(crate) fn loaded(answer: &[u8]) -> Vec<ImageId> {
 /// Parses `answer` as `podman images --format json`.
 ///
 /// # Errors
-/// [`PodmanError::Unreadable`] if the answer is not an array.
-pub(crate) fn parse(answer: &[u8]) -> Result<Listing, PodmanError> {
-    let (call, text) = (Verb::Images, String::from_utf8_lossy(answer));
+/// `Unavailable` if the answer is not an array.
+pub(crate) fn parse(answer: &[u8]) -> EngineResult<Listing> {
+    let (call, text) = ("podman images", String::from_utf8_lossy(answer));
     let mut listing = Listing::default();
     for raw in entries(call, &text)? {
-        match entry::<Entry>(call, raw.get()) {
+        match entry::<Entry>(call, raw) {
             Ok(image) => listing.images.push(image.into()),
-            Err(reason) => {
-                tracing::debug!(%reason, "skipping an unreadable image");
+            Err(error) => {
+                tracing::debug!(reason = %error, "skipping an unreadable image");
                 let names = serde_json::from_str(raw.get()).ok().map(Names::all);
-                listing.unreadable.push(UnreadableImage { names, error: reason.into() });
+                listing.unreadable.push(UnreadableImage { names, error });
             }
         }
     }

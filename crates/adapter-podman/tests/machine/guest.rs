@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use adapter_podman::{Podman, PodmanImages};
+use adapter_podman::{ImageRecords, Podman, PodmanImages};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, ImageState};
@@ -39,8 +39,13 @@ impl Guest {
         let program = directory.path().join("podman");
         assert!(Command::new("cp").arg(&path).arg(&program).status().unwrap().success());
         let podman = Podman::from_environment().with_program(&program);
-        let images = PodmanImages::new(podman.clone());
+        let images = images(&directory, podman.clone());
         Self { _turn: turn, directory, podman, images }
+    }
+
+    /// The images of another instance of the guest's podman.
+    pub(crate) fn images_of(&self, podman: Podman) -> PodmanImages {
+        images(&self.directory, podman)
     }
 
     /// Returns the calls since the last check, one per line.
@@ -98,6 +103,10 @@ impl Guest {
         let sources = BTreeMap::from([(name.clone(), source.clone())]);
         self.images.observe(&sources).await.remove(&name).unwrap()
     }
+}
+
+fn images(directory: &TempDir, podman: Podman) -> PodmanImages {
+    PodmanImages::new(podman, ImageRecords::new(directory.path().join("records"), || 0))
 }
 
 /// Runs the guest's own podman without the adapter, and returns its output.

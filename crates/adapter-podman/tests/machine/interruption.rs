@@ -1,10 +1,9 @@
-//! Cleanup after a build whose caller was dropped or whose time ran out.
+//! Cleanup after a build whose caller was dropped.
 
 use std::fs;
 use std::time::Duration;
 
-use adapter_podman::{Limits, PodmanImages};
-use companion_core::ports::{ImageProvider as _, PortErrorKind};
+use companion_core::ports::ImageProvider as _;
 
 use crate::guest::{Guest, podman};
 
@@ -53,16 +52,4 @@ async fn a_build_whose_caller_went_leaves_no_process_and_no_container() {
     guest.podman.settled().await;
     assert_nothing_is_left(words);
     assert!(guest.observe(&source).await.unwrap().present.is_none());
-}
-
-#[tokio::test]
-async fn a_build_that_hangs_ends_with_its_time_and_leaves_nothing() {
-    let guest = Guest::new();
-    let words = "sleep 98762";
-    let source = sleeping_source(&guest, "hanging", words);
-    let limits = Limits { build: Duration::from_secs(3), ..Limits::default() };
-    let images = PodmanImages::new(guest.podman.clone().with_limits(limits));
-    let error = images.ensure(&source).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Transient, "{}", error.chain());
-    assert_nothing_is_left(words);
 }

@@ -99,38 +99,6 @@ async fn in_the_second_stage(before: usize) -> Copier {
 }
 
 #[tokio::test]
-async fn a_build_of_several_stages_leaves_its_image_alone() {
-    let guest = Guest::new();
-    let source = guest.source_of("stages", STAGES);
-    let before = store();
-    let first = guest.images.ensure(&source).await.unwrap();
-    let added = |store: &[String]| store.iter().filter(|id| !before.0.contains(id)).count();
-    let after = store();
-    assert_eq!((added(&after.0), &after.1), (1, &before.1), "{after:?}");
-
-    guest.write_page("stages", "two");
-    let second = guest.images.ensure(&source).await.unwrap();
-    assert_ne!(second.id, first.id);
-    let after = pruned(&guest, &source).await;
-    assert_eq!((added(&after.0), &after.1), (1, &before.1), "{after:?}");
-
-    guest.write_page("stages", "one");
-    let again = guest.images.ensure(&source).await.unwrap();
-    assert_eq!(again.id, first.id, "the same context gives the same image");
-    podman("image rm --force localhost/stages:latest");
-}
-
-#[tokio::test]
-async fn a_build_that_fails_in_a_later_stage_leaves_nothing() {
-    let guest = Guest::new();
-    let failing = STAGES.replace("RUN cat /first /page >/second", "RUN exit 3");
-    let source = guest.source_of("fails-late", &failing);
-    let before = store();
-    guest.images.ensure(&source).await.unwrap_err();
-    assert_eq!(store(), before);
-}
-
-#[tokio::test]
 async fn a_build_that_is_cancelled_outside_of_a_run_leaves_nothing() {
     let guest = Guest::new();
     let source = guest.source_of("cancelled", SLOW);

@@ -9,7 +9,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
 
-mod containers;
 mod guest;
 mod images;
 mod interruption;

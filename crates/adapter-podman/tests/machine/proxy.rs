@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use adapter_podman::{Podman, PodmanImages};
+use adapter_podman::Podman;
 use companion_core::model::image::ImageRef;
 use companion_core::ports::ImageProvider as _;
 
@@ -85,7 +85,7 @@ async fn an_image_is_pulled_through_the_proxy() {
     assert!(error.chain().contains("registry.invalid"), "{}", error.chain());
 
     let proxy = Proxy::before(registry.port);
-    let images = PodmanImages::new(proxy.podman());
+    let images = guest.images_of(proxy.podman());
     let image = images.ensure(&source).await.unwrap();
     assert_eq!(image.reference, reference);
     assert!(proxy.requests.load(Ordering::SeqCst) > 0);
@@ -96,7 +96,7 @@ async fn an_image_is_pulled_through_the_proxy() {
 async fn a_proxys_password_reaches_a_run_and_is_in_no_image_error_or_log() {
     let guest = Guest::new();
     let proxy = Proxy::before(1);
-    let images = PodmanImages::new(proxy.podman());
+    let images = guest.images_of(proxy.podman());
     // The pattern matches the password without containing it, because an image records its RUN commands.
     let dockerfile = "FROM localhost/companion-base:latest
 RUN echo \"$HTTPS_PROXY\" | grep -q '^http://user:h.nter2@127.0.0.1:PORT$'

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use adapter_podman::{Podman, PodmanError};
+use adapter_podman::Podman;
 use companion_core::model::image::ImageRef;
 use companion_core::ports::PortErrorKind;
 
@@ -11,11 +11,13 @@ use crate::podman_stub::{PodmanStub, exists, gone};
 #[tokio::test]
 async fn the_version_is_the_last_word_podman_says_about_it() {
     let stub = PodmanStub::new();
-    stub.answer("--version", "echo podman version 5.4.2");
-    assert_eq!(stub.podman().version().await.unwrap(), "5.4.2");
+    let podman = stub.podman();
+    stub.answer("--version", "exit 125");
+    podman.version().await.unwrap_err();
     stub.answer("--version", "echo something else");
-    let error = stub.podman().version().await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    assert_eq!(podman.version().await.unwrap_err().kind(), PortErrorKind::Unavailable);
+    stub.answer("--version", "echo podman version 5.4.2");
+    assert_eq!(podman.version().await.unwrap(), "5.4.2", "it is asked again after a failure");
 }
 
 #[tokio::test]
@@ -26,7 +28,7 @@ async fn a_podman_that_is_installed_later_is_found() {
     let path = format!("relative:{}", stub.path().display());
     let podman = Podman::with_environment([("PATH".into(), path.into())]);
     let error = podman.version().await.unwrap_err();
-    assert!(matches!(error, PodmanError::Missing { .. }));
+    assert!(error.to_string().contains("install the package `podman`"), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     stub.install();
     assert_eq!(podman.version().await.unwrap(), "5.4.2");
@@ -63,22 +65,13 @@ async fn a_child_inherits_only_listed_variables() {
 #[tokio::test]
 async fn a_call_that_hangs_is_ended_within_its_limit_and_leaves_nothing() {
     let stub = PodmanStub::new();
-    stub.answer("--version", "echo $$ >$dir/pid; echo waiting for the lock >&2; exec sleep 1000");
-    let error = stub.hasty_podman().version().await.unwrap_err();
-    assert!(matches!(error, PodmanError::TimedOut { .. }), "{error}");
-    assert_eq!(error.kind(), PortErrorKind::Transient);
-    assert!(error.to_string().contains("waiting for the lock"), "{error}");
-    assert!(!exists(&fs::read_to_string(stub.file("pid")).unwrap()));
-}
-
-#[tokio::test]
-async fn processes_that_ignore_sigterm_are_killed_with_all_descendants() {
-    let stub = PodmanStub::new();
     let snippet = "trap '' TERM; setsid sh -c 'echo $$ >$0/orphan; exec sleep 1000' $dir &
-        echo $$ >$dir/pid; while :; do sleep 1000; done";
+        echo $$ >$dir/pid; echo waiting for the lock >&2; while :; do sleep 1000; done";
     stub.answer("--version", snippet);
     let error = stub.hasty_podman().version().await.unwrap_err();
-    assert!(matches!(error, PodmanError::TimedOut { .. }), "{error}");
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    let text = error.to_string();
+    assert!(text.contains("did not exit within 2 s: waiting for the lock"), "{text}");
     assert!(!exists(&fs::read_to_string(stub.file("pid")).unwrap()));
     let orphan = fs::read_to_string(stub.file("orphan")).unwrap();
     // It is not our child; the process that adopted it reaps it at any time.
@@ -133,7 +126,7 @@ async fn a_flood_on_stdout_is_an_error_and_one_on_stderr_is_cut_to_its_end() {
     let stub = PodmanStub::new();
     stub.answer("--version", "head -c 20000000 /dev/zero");
     let error = stub.podman().version().await.unwrap_err();
-    assert!(matches!(error, PodmanError::TooMuch { .. }), "{error}");
+    assert!(error.to_string().contains("printed more than"), "{error}");
     let flood =
         "head -c 5000000 /dev/zero >&2; printf '\\nError: the \\033[31mend\\n' >&2; exit 125";
     stub.answer("--version", flood);
@@ -143,14 +136,6 @@ async fn a_flood_on_stdout_is_an_error_and_one_on_stderr_is_cut_to_its_end() {
         "{text}"
     );
     assert!(text.len() < 8192, "{} bytes", text.len());
-}
-
-#[tokio::test]
-async fn an_end_by_a_signal_is_reported() {
-    let stub = PodmanStub::new();
-    stub.answer("--version", "kill -9 $$");
-    let error = stub.podman().version().await.unwrap_err();
-    assert!(error.to_string().contains("signal 9"), "{error}");
 }
 
 #[test]
@@ -176,7 +161,8 @@ fn a_runtime_that_is_shut_down_asks_its_children_to_end() {
 async fn orphaned_builds_of_ours_are_stopped_and_unmanaged_ones_are_not() {
     let stub = PodmanStub::new();
     stub.answer("build", "trap 'exit 1' TERM; echo $$ >$dir/$2; while :; do sleep 0.1; done");
-    for (mark, name) in [("COMPANION_PODMAN=1", "ours"), ("NOTHING=1", "theirs")] {
+    let of_ended = "TMPDIR=/nowhere/companion-podman-1-1-0";
+    for (mark, name) in [(of_ended, "ours"), ("TMPDIR=/nowhere", "theirs")] {
         let ready = stub.signal(name);
         // Its parent exits immediately, like a killed one.
         let begin = format!("setsid env {mark} {}/podman build {name} &", stub.path().display());
@@ -201,7 +187,7 @@ async fn trial_start_reports_an_absent_image_and_podmans_own_message() {
     let image = ImageRef::new("localhost/web:latest").unwrap();
     assert!(podman.try_start(&image).await.unwrap());
     let [call] = &stub.calls()[..] else { panic!("one call: {:?}", stub.calls()) };
-    for word in ["--rm", "--pull=never", "--network=none"] {
+    for word in ["--rm", "--pull=never", "--network=none", "--cap-drop=all"] {
         assert!(call.iter().any(|own| own == word), "{call:?}");
     }
     assert_eq!(call.last().unwrap(), image.as_str());

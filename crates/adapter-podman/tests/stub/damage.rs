@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use adapter_podman::PodmanImages;
 use companion_core::ports::{ImageProvider as _, PortErrorKind};
 
 use crate::image_provider::{COMMIT, Host};
@@ -19,7 +18,7 @@ async fn damaged_host() -> Host {
     let inspect = fs::read_to_string(host.stub.file("answers/image-inspect")).unwrap();
     host.stub.answer("image-inspect", &format!("{REFUSED}{inspect}"));
     host.stub.answer("image-rm", &format!("{REMOVE}{COMMIT}"));
-    host.images = PodmanImages::new(host.stub.podman());
+    host.images = host.stub.images(host.stub.podman());
     host.stub.forget_calls();
     host
 }
@@ -119,7 +118,7 @@ async fn one_damaged_image_hides_no_other_from_the_listing() {
     assert_eq!(host.stub.verbs(), "", "the answer is kept while the store is unchanged");
 
     // An image that podman fails to inspect for another reason is unknown, and asked for again.
-    host.images = PodmanImages::new(host.stub.podman());
+    host.images = host.stub.images(host.stub.podman());
     host.stub.answer("image-inspect", "echo 'Error: it broke' >&2; exit 125");
     let error = host.observe().await.unwrap_err();
     assert!(error.chain().contains("it broke"), "{}", error.chain());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use adapter_podman::{Limits, PodmanImages};
+use adapter_podman::Limits;
 use companion_core::model::image::ImageSource;
 use companion_core::ports::ImageProvider as _;
 
@@ -62,18 +62,11 @@ fn only_built(host: &Host) -> ImageSource {
 }
 
 #[tokio::test]
-async fn a_failed_build_is_cleaned_up_and_unmanaged_builds_are_kept() {
-    let host = host("exit 1");
-    host.images.ensure(&only_built(&host)).await.unwrap_err();
-    assert_eq!(removals(&host), expected());
-}
-
-#[tokio::test]
 async fn a_cancelled_build_is_cleaned_up_before_podman_is_settled() {
     let host = host("echo >$dir/ready; trap 'exit 1' TERM; while :; do :; done");
     let ready = host.stub.signal("ready");
     let podman = host.stub.podman();
-    let images = PodmanImages::new(podman.clone());
+    let images = host.stub.images(podman.clone());
     let source = only_built(&host);
     tokio::select! {
         image = images.ensure(&source) => panic!("it ended with {image:?}"),
@@ -84,16 +77,18 @@ async fn a_cancelled_build_is_cleaned_up_before_podman_is_settled() {
 }
 
 #[tokio::test]
-async fn a_build_that_times_out_is_cleaned_up() {
-    let host = host("trap '' TERM; while :; do sleep 0.1; done");
-    let limits = Limits {
-        build: Duration::from_millis(500),
-        grace: Duration::from_millis(200),
-        ..Limits::default()
-    };
-    let images = PodmanImages::new(host.stub.podman().with_limits(limits));
-    images.ensure(&only_built(&host)).await.unwrap_err();
-    assert_eq!(removals(&host), expected());
+async fn a_build_that_fails_or_times_out_is_cleaned_up_and_others_are_kept() {
+    for rest in ["exit 1", "trap '' TERM; while :; do sleep 0.1; done"] {
+        let host = host(rest);
+        let limits = Limits {
+            build: Duration::from_millis(500),
+            grace: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        let images = host.stub.images(host.stub.podman().with_limits(limits));
+        images.ensure(&only_built(&host)).await.unwrap_err();
+        assert_eq!(removals(&host), expected(), "{rest}");
+    }
 }
 
 #[tokio::test]
@@ -104,7 +99,8 @@ async fn a_container_that_a_killed_build_did_not_describe_is_removed() {
             >$dir/store/overlay-containers/volatile-containers.json
         kill -KILL $$"#,
     );
-    host.images.ensure(&only_built(&host)).await.unwrap_err();
+    let error = host.images.ensure(&only_built(&host)).await.unwrap_err();
+    assert!(error.chain().contains("signal 9"), "{}", error.chain());
     assert_eq!(removals(&host), expected());
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 
-use adapter_podman::{Podman, PodmanImages};
+use adapter_podman::Podman;
 use companion_core::model::image::ImageSource;
 use companion_core::ports::ImageProvider as _;
 
@@ -24,7 +24,7 @@ impl Node {
         let variable: (OsString, OsString) = ("XDG_CONFIG_HOME".into(), config.into());
         let podman =
             Podman::with_environment(host.stub.environment().into_iter().chain([variable]));
-        host.images = PodmanImages::new(podman.clone());
+        host.images = host.stub.images(podman.clone());
         host.images.ensure(&host.source()).await.unwrap();
         let node = Self { host, podman };
         node.look().await;
@@ -88,16 +88,6 @@ async fn a_store_that_moved_is_noticed_at_the_next_look() {
     stub.forget_calls();
     assert_eq!(node.host.observe().await.unwrap().present, None);
     assert_eq!(stub.verbs(), "info images");
-}
-
-#[tokio::test]
-async fn a_version_that_could_not_be_read_is_asked_for_again() {
-    let host = Host::new();
-    let podman = host.stub.podman();
-    host.stub.answer("--version", "exit 125");
-    podman.version().await.unwrap_err();
-    host.stub.answer("--version", "echo podman version 5.4.2");
-    assert_eq!(podman.version().await.unwrap(), "5.4.2");
 }
 
 /// `image_copy_tmp_dir` of containers.conf(5), which an operator sets where `/var/tmp` is small.

@@ -29,7 +29,7 @@ async fn the_platform_of_an_image_cannot_forge_a_line() {
     ] {
         fs::write(host.stub.file("platform"), fields).unwrap();
         host.set_images("[]");
-        let images = adapter_podman::PodmanImages::new(host.stub.podman());
+        let images = host.stub.images(host.stub.podman());
         let text = images.ensure(&host.source()).await.unwrap_err().chain();
         assert!(text.contains("the image is for"), "{text:?}");
         assert!(is_one_line(&text) && text.len() < 4096, "{text:?}");
@@ -58,18 +58,5 @@ JSON"#
             panic!("{state:?}");
         };
         assert!(is_one_line(&text), "{text:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_name_of_a_transport_or_an_option_never_reaches_podman() {
-    let host = Host::new();
-    host.images.ensure(&host.source()).await.unwrap();
-    for call in host.stub.calls() {
-        let verb = call.first().unwrap();
-        let positional = call.iter().skip_while(|word| *word != "--").skip(1);
-        assert!(positional.clone().all(|word| !word.starts_with('-')), "{verb}: {call:?}");
-        let expected = usize::from(["build", "pull"].contains(&verb.as_str()));
-        assert!(verb == "image" || positional.count() == expected, "{call:?}");
     }
 }

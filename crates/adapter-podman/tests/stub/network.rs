@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use adapter_podman::{Podman, PodmanImages};
+use adapter_podman::Podman;
 use companion_core::model::image::ImageSource;
 use companion_core::ports::ImageProvider as _;
 use tracing::field::{Field, Visit};
@@ -32,7 +32,7 @@ fn host() -> (Host, Podman) {
     let mut host = Host::new();
     let values = NETWORK.map(|name| (OsString::from(name), OsString::from(PROXY)));
     let podman = Podman::with_environment(host.stub.environment().into_iter().chain(values));
-    host.images = PodmanImages::new(podman.clone());
+    host.images = host.stub.images(podman.clone());
     (host, podman)
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use adapter_podman::{Limits, Podman};
+use adapter_podman::{ImageRecords, Limits, Podman, PodmanImages};
 use tempfile::TempDir;
 
 /// One call is one line of arguments, each followed by a unit separator, appended by one write, because calls may run
@@ -68,6 +68,11 @@ impl PodmanStub {
 
     pub(crate) fn podman(&self) -> Podman {
         Podman::with_environment(self.environment())
+    }
+
+    /// The images of `podman`, with records beside the stub.
+    pub(crate) fn images(&self, podman: Podman) -> PodmanImages {
+        PodmanImages::new(podman, ImageRecords::new(self.file("records"), || 1 << 30))
     }
 
     /// A podman with short time limits.

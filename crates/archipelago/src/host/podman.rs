@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapter_podman::{ImageRecords, Podman, PodmanContainers, PodmanImages};
+use adapter_podman::{ImageRecords, Podman, PodmanContainers, PodmanImages, remove_built};
 use adapter_systemd::{
     DifferingDirectory, QuadletDir, Scope, SystemdManager, differing_directories,
 };
@@ -163,7 +163,7 @@ impl Backend for SystemdPodman {
         Ok(Host {
             units: Arc::new(units.clone()),
             services: Arc::new(services.with_units(units)),
-            images: Arc::new(PodmanImages::new(self.podman.clone()).with_records(records)),
+            images: Arc::new(PodmanImages::new(self.podman.clone(), records)),
             hooks: Arc::new(hooks),
             containers: Arc::new(PodmanContainers::new(self.podman.clone())),
             desired: Arc::new(desired),
@@ -188,7 +188,7 @@ impl Backend for SystemdPodman {
     }
 
     async fn remove_images(&self, sources: &[ImageSource]) -> PortResult<usize> {
-        PodmanImages::new(self.podman.clone()).remove_built(sources).await
+        remove_built(&self.podman, sources).await
     }
 
     async fn settled(&self) {

@@ -4,33 +4,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::BuildSource;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use tokio::task::JoinSet;
 
-use super::{Context, ContextError, Digests, Tree, find};
+use super::{Context, Digests, Tree, find};
 use crate::lock;
 use crate::reader::Reader;
 use crate::text::shown;
 
-/// Maximum number of cached contexts, including unused ones whose read hangs: one for each companion of the largest catalog.
+/// Maximum number of cached contexts: one for each companion of the largest catalog.
 const SLOT_LIMIT: usize = 4096;
-
-/// How long an unrequested context is kept: a call may be for a few companions only. Longer than any resync interval.
-const KEPT: Duration = Duration::from_secs(3600);
 
 /// Candidate directories in order, which identify a context apart from build arguments.
 type Candidates = Vec<AbsolutePath>;
 
-/// The context found, if any; an error is shared by all requesters of the same context.
-pub(super) type FoundContext = Result<Option<Context>, Arc<ContextError>>;
-
 /// The build contexts of a host, with cached file digests.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts {
-    slots: Mutex<BTreeMap<Candidates, (Arc<Slot>, Instant)>>,
+    slots: Mutex<BTreeMap<Candidates, Arc<Slot>>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,48 +37,42 @@ struct Slot {
 }
 
 impl Slot {
-    async fn read(
-        &self,
-        candidates: Candidates,
-        limit: Duration,
-    ) -> Result<Option<Tree>, Arc<ContextError>> {
+    async fn read(&self, candidates: Candidates, limit: Duration) -> PortResult<Option<Tree>> {
         let silent = no_answer(&candidates);
         let digests = Arc::clone(&self.digests);
-        let work = move || {
-            let mut digests = lock(&digests);
-            find(&candidates, &mut digests)
-        };
-        let found = self.reader.read(limit, work).await.unwrap_or(Err(silent)).map_err(Arc::new);
-        if let Ok(Some(tree)) = &found {
+        let work = move || find(&candidates, &mut lock(&digests));
+        let found = self.reader.read(limit, work).await.unwrap_or(Err(silent))?;
+        if let Some(tree) = &found {
             lock(&self.below).clone_from(&tree.below);
         }
-        found
+        Ok(found)
     }
 }
 
-fn no_answer(candidates: &Candidates) -> ContextError {
+fn no_answer(candidates: &Candidates) -> PortError {
     let names = candidates.iter().map(|path| format!("`{}`", path.as_path().display()));
     let contexts = shown(&names.collect::<Vec<_>>().join(" or "));
-    ContextError::NoAnswer { contexts }
+    let why = "not read yet: its file system is slow or does not respond";
+    PortError::new(PortErrorKind::Transient, format!("build context {contexts} {why}"))
 }
 
 impl Contexts {
     /// Finds the context of each of `builds`, in order; each distinct context is read once.
     ///
-    /// If one takes longer than `limit`, the result is [`ContextError::NoAnswer`]. Its read continues, and until it
+    /// If one takes longer than `limit`, the result is a `Transient` error. Its read continues, and until it
     /// ends, further calls fail without waiting and without starting another read.
     pub(crate) async fn find_all(
         &self,
         builds: &[Option<&BuildSource>],
         limit: Duration,
-    ) -> Vec<FoundContext> {
+    ) -> Vec<PortResult<Option<Context>>> {
         let named = builds.iter().flatten().map(|build| &build.contexts);
         let wanted: BTreeSet<&Candidates> = named.filter(|named| !named.is_empty()).collect();
         let mut reads = JoinSet::new();
         let mut trees = BTreeMap::new();
         for candidates in wanted {
             // The result if the read cannot start or panics.
-            trees.insert(candidates.clone(), Err(Arc::new(no_answer(candidates))));
+            trees.insert(candidates.clone(), Err(no_answer(candidates)));
             if let Some(slot) = self.slot(candidates) {
                 let candidates = candidates.clone();
                 reads.spawn(async move {
@@ -97,7 +86,7 @@ impl Contexts {
         }
         let context = |build: &BuildSource| match trees.get(&build.contexts) {
             Some(Ok(tree)) => Ok(tree.as_ref().map(|tree| tree.with_arguments(&build.arguments))),
-            Some(Err(error)) => Err(Arc::clone(error)),
+            Some(Err(error)) => Err(error.clone()),
             None => Ok(None),
         };
         builds.iter().map(|build| build.map_or(Ok(None), context)).collect()
@@ -106,7 +95,7 @@ impl Contexts {
     /// Returns the directories in which a change may change a context that was requested.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
         let slots = lock(&self.slots);
-        let each = slots.iter().flat_map(|(candidates, (slot, _))| {
+        let each = slots.iter().flat_map(|(candidates, slot)| {
             let roots = candidates.iter().map(|path| path.as_path().to_owned());
             roots.chain(lock(&slot.below).clone())
         });
@@ -114,17 +103,12 @@ impl Contexts {
     }
 
     fn slot(&self, candidates: &Candidates) -> Option<Arc<Slot>> {
-        let (mut slots, now) = (lock(&self.slots), Instant::now());
-        if let Some((slot, requested_at)) = slots.get_mut(candidates) {
-            *requested_at = now;
-            return Some(Arc::clone(slot));
+        let mut slots = lock(&self.slots);
+        if slots.len() >= SLOT_LIMIT && !slots.contains_key(candidates) {
+            slots.retain(|_, slot| slot.reader.is_running());
         }
-        slots.retain(|_, (slot, at)| now.duration_since(*at) < KEPT || slot.reader.is_running());
-        if slots.len() >= SLOT_LIMIT {
-            return None;
-        }
-        let new = (Arc::default(), now);
-        Some(Arc::clone(&slots.entry(candidates.clone()).or_insert(new).0))
+        let has_room = slots.len() < SLOT_LIMIT || slots.contains_key(candidates);
+        has_room.then(|| Arc::clone(slots.entry(candidates.clone()).or_default()))
     }
 }
 

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn find(directories: &[&Path]) -> Result<Option<Context>, ContextError> {
+fn find(directories: &[&Path]) -> PortResult<Option<Context>> {
     find_with(directories, &BTreeMap::new(), &mut Digests::default())
 }
 
@@ -12,7 +12,7 @@ fn find_with(
     directories: &[&Path],
     arguments: &BTreeMap<String, String>,
     digests: &mut Digests,
-) -> Result<Option<Context>, ContextError> {
+) -> PortResult<Option<Context>> {
     let path = |path: &&Path| AbsolutePath::new(path.to_str().unwrap()).unwrap();
     let candidates: Vec<_> = directories.iter().map(path).collect();
     let tree = super::find(&candidates, digests)?;
@@ -168,7 +168,7 @@ fn a_link_that_could_leave_the_context_is_refused() {
         let directory = context();
         symlink(target, directory.path().join(at)).unwrap();
         let error = find(&[directory.path()]).unwrap_err();
-        assert!(matches!(error, ContextError::Link { .. }), "{target}");
+        assert!(error.chain().contains("must be relative"), "{target}: {}", error.chain());
         assert_eq!(error.kind(), PortErrorKind::Invalid);
     }
     let directory = context();
@@ -184,9 +184,6 @@ fn a_context_that_anyone_may_change_is_refused() {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o002)).unwrap();
         let error = find(&[directory.path()]).unwrap_err();
-        let is_untrusted =
-            matches!(error, ContextError::Untrusted { .. } | ContextError::Path { .. });
-        assert!(is_untrusted, "{at}: {error}");
         assert_eq!(error.kind(), PortErrorKind::Denied);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         assert!(find(&[directory.path()]).is_ok());
@@ -202,7 +199,7 @@ fn context_below_a_directory_that_anyone_may_change_is_refused() {
     assert!(find(&[&directory]).is_ok());
     fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let error = find(&[&directory]).unwrap_err();
-    assert!(matches!(error, ContextError::Path { .. }), "{error}");
+    assert!(error.to_string().contains("failed to use build context"), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Denied);
 }
 
@@ -230,7 +227,7 @@ fn a_socket_is_refused_and_not_read() {
     let directory = context();
     let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
     let error = find(&[directory.path()]).unwrap_err();
-    assert!(matches!(error, ContextError::Special { .. }));
+    assert!(error.to_string().contains("is not a file"), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use companion_core::model::image::ImageId;
-use companion_core::ports::PortErrorKind;
+use companion_core::ports::{PortError, PortErrorKind};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -44,13 +44,13 @@ impl Durable {
         }
     }
 
-    /// Syncs the store of `engine` unless all of `images` are durable, and waits up to `limit` since the start of the
-    /// sync. Returns the error of each image that a power loss may still take.
+    /// Syncs the store of `engine` unless all of `images` are durable, and waits up to `limit`, if there is one, since the
+    /// start of the sync. Returns the error of each image that a power loss may still take.
     pub(super) async fn sync<E: ImageEngine + 'static>(
         &self,
         engine: &Arc<E>,
         images: BTreeSet<ImageId>,
-        limit: Duration,
+        limit: Option<Duration>,
     ) -> Vec<(ImageId, EngineError)> {
         loop {
             let volatile = self.volatile(&images);
@@ -58,7 +58,7 @@ impl Durable {
                 return Vec::new();
             }
             let Running { started, mut ended, .. } = self.running(engine, &volatile);
-            let rest = limit.saturating_sub(started.elapsed());
+            let rest = limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()));
             let result = match timeout(rest, ended.wait_for(Option::is_some)).await {
                 Ok(Ok(result)) => result.clone().unwrap_or(Ok(())),
                 Ok(Err(_panicked)) => Err(unfinished("the sync of the image store was cut off")),
@@ -93,7 +93,7 @@ impl Durable {
         known.running = Some(running.clone());
         let (engine, own) = (Arc::clone(engine), self.clone());
         tokio::spawn(async move {
-            let result = engine.sync(engine.sync_limit()).await;
+            let result = engine.sync().await;
             if result.is_ok() {
                 own.succeeded();
             }
@@ -111,5 +111,5 @@ impl Durable {
 }
 
 fn unfinished(message: &str) -> EngineError {
-    EngineError::new(PortErrorKind::Transient, message)
+    PortError::new(PortErrorKind::Transient, message).into()
 }

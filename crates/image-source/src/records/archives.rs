@@ -6,14 +6,12 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use companion_core::model::image::ImageRef;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirResult, Draft, FileKind};
-use host_files::blocking;
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Archive, ImageRecords, Record, RecordError, WORK_LIMIT, all, remove_if_link, stem, write,
-};
-use crate::engine::{EngineError, ImageEngine};
+use super::{Archive, ImageRecords, Record, all, remove_if_link, stem, write};
+use crate::engine::{EngineResult, ImageEngine};
 
 /// The part of the limit that one archive may take.
 const SHARE: u64 = 4;
@@ -23,26 +21,6 @@ const RESERVE: u64 = 1 << 30;
 
 const CHUNK: usize = 256 * 1024;
 
-/// Why an image has no usable archive.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ArchiveError {
-    /// The archives' files cannot be used.
-    #[error(transparent)]
-    Records(#[from] RecordError),
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// There is no space within the limits.
-    #[error("only {0} bytes are left for it")]
-    NoSpace(u64),
-    /// The file is another one than the one that was written.
-    #[error("its contents have changed since it was written")]
-    Changed,
-    /// The image that came from it is another one, or damaged.
-    #[error("the engine did not get the image from it")]
-    NotReadBack,
-}
-
 /// Returns the name of the archive of `source`.
 pub(super) fn file(source: &ImageRef) -> String {
     format!("{}.tar", stem(source))
@@ -51,124 +29,116 @@ pub(super) fn file(source: &ImageRef) -> String {
 impl ImageRecords {
     /// Removes the archives of all sources but `wanted`, and, in the order of names, those beyond the limit. Returns their
     /// number.
-    pub(crate) async fn keep_archives_of(
-        &self,
-        wanted: BTreeSet<ImageRef>,
-    ) -> Result<usize, RecordError> {
-        let (own, limit) = (self.clone(), (self.limit)());
-        let keep = move || {
-            let Some(dir) = own.open()? else { return Ok(0) };
+    pub(crate) async fn keep_archives_of(&self, wanted: BTreeSet<ImageRef>) -> PortResult<usize> {
+        let limit = (self.limit)();
+        let keep = move |dir: &Dir| {
             let (mut kept, mut removed) = (0, 0);
-            for record in all(&dir)? {
+            for record in all(dir)? {
                 let Some(bytes) = record.archive.as_ref().map(|archive| archive.bytes) else {
                     continue;
                 };
                 if wanted.contains(&record.source) && bytes <= limit.saturating_sub(kept) {
                     kept += bytes;
                 } else {
-                    remove(&dir, record)?;
+                    remove(dir, record)?;
                     removed += 1;
                 }
             }
             Ok(removed)
         };
-        self.change(keep).await
+        self.change("remove archives of images", keep).await
     }
 
-    /// Has `engine` write an archive of the image that is recorded for `source`, unless there is one. Returns whether there
-    /// is one then.
+    /// Has `engine` write an archive of the image that is recorded for `source`, unless there is one.
     ///
     /// There is none if archives are switched off, or if the image has no tag, because an engine gives no name with a
     /// digest to a restored image.
-    pub(crate) async fn archive<E: ImageEngine>(
+    pub(crate) async fn archive(
         &self,
-        engine: &E,
+        engine: &impl ImageEngine,
         source: &ImageRef,
-    ) -> Result<bool, ArchiveError> {
-        let (own, of, limit) = (self.clone(), source.clone(), (self.limit)());
-        let prepare = move || own.prepare(&of, limit);
-        let prepared = blocking::within(WORK_LIMIT, prepare).await.map_err(RecordError::from)?;
-        let (draft, record, room) = match prepared.map_err(RecordError::from)? {
-            Prepared::Done(is_there) => return Ok(is_there),
-            Prepared::Draft(draft) => *draft,
+    ) -> EngineResult<()> {
+        let (of, limit, attempt) =
+            (source.clone(), (self.limit)(), "write the archive of an image");
+        let prepared = self.change(attempt, move |dir| prepare(dir, &of, limit)).await?;
+        let Some((draft, record, room)) = prepared else { return Ok(()) };
+        let no_space = || {
+            let message = format!("only {room} bytes are left for it");
+            PortError::new(PortErrorKind::Invalid, message).into()
         };
         if room == 0 {
-            return Err(ArchiveError::NoSpace(room));
+            return Err(no_space());
         }
         engine.save(&record.id, &draft.path(), room).await?;
-        let own = self.clone();
-        let committed = self.change(move || own.commit(draft, record, room)).await?;
-        committed.ok_or(ArchiveError::NoSpace(room))
-    }
-
-    fn prepare(&self, source: &ImageRef, limit: u64) -> DirResult<Prepared> {
-        let dir = self.create()?;
-        let Some(record) = super::record(&dir, source)? else { return Ok(Prepared::Done(false)) };
-        if limit == 0 || record.name.as_str().contains('@') {
-            return Ok(Prepared::Done(false));
-        }
-        let is_there =
-            dir.status(&file(source))?.is_some_and(|status| status.kind == FileKind::Regular);
-        if is_there && record.archive.is_some() {
-            return Ok(Prepared::Done(true));
-        }
-        let others = all(&dir)?.into_iter().filter(|one| one.source != *source);
-        let taken = others.filter_map(|one| Some(one.archive?.bytes)).fold(0, u64::saturating_add);
-        let room = limit.saturating_sub(taken).min(limit / SHARE).min(free(&dir));
-        remove_if_link(&dir, &file(source))?;
-        let draft = dir.draft(&file(source))?;
-        Ok(Prepared::Draft(Box::new((draft, record, room))))
+        let fits = self.change(attempt, move |dir| commit(dir, draft, record, room)).await?;
+        if fits { Ok(()) } else { Err(no_space()) }
     }
 
     /// Removes the archive of `record`, because no image comes back from it.
-    pub(crate) async fn remove_archive(&self, record: Record) -> Result<(), RecordError> {
-        let own = self.clone();
-        let remove = move || remove(&own.create()?, record);
-        self.change(remove).await
+    pub(crate) async fn remove_archive(&self, record: Record) -> PortResult<()> {
+        self.change("remove the archive of an image", move |dir| remove(dir, record)).await
     }
 
-    /// Gives the archive its name and records it, unless another image was recorded meanwhile.
-    /// Returns whether it did, or `None` if the archive is larger than `room` bytes.
-    fn commit(&self, draft: Draft, mut record: Record, room: u64) -> DirResult<Option<bool>> {
-        let written = draft.path().metadata().map_or(0, |data| data.len());
-        if written > room {
-            return Ok(None);
-        }
-        let dir = self.create()?;
-        let known = super::record(&dir, &record.source)?;
-        if known.is_none_or(|known| known.id != record.id) {
-            return Ok(Some(false));
-        }
-        record.archive = Some(draft.commit(0o600, digest)?);
-        write(&dir, &record)?;
-        Ok(Some(true))
-    }
-
-    /// Returns the path of the archive of `record`, if it is there and its contents are those that were written.
-    pub(crate) async fn verified(&self, record: &Record) -> Result<Option<PathBuf>, ArchiveError> {
+    /// Returns the path of the archive of `record`, if there is one. Removes an archive whose contents are not those that
+    /// were written.
+    ///
+    /// # Errors
+    /// `Invalid` for such an archive.
+    pub(crate) async fn verified(&self, record: &Record) -> PortResult<Option<PathBuf>> {
         let Some(archive) = record.archive.clone() else { return Ok(None) };
         let path = self.dir.join(file(&record.source));
-        let read = path.clone();
-        let find = move || match std::fs::symlink_metadata(&read) {
-            Ok(data) if data.is_file() => digest(&mut File::open(&read)?).map(Some),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let (record, read) = (record.clone(), path.clone());
+        let verify = move |dir: &Dir| {
+            if !is_there(dir, &record.source)? {
+                return Ok(None);
+            }
+            let found = File::open(&read).and_then(|mut file| digest(&mut file));
+            let is_whole = found.is_ok_and(|found| found == archive);
+            if !is_whole {
+                remove(dir, record)?;
+            }
+            Ok(Some(is_whole))
         };
-        let found = blocking::within(WORK_LIMIT, find).await.map_err(RecordError::from)?;
-        match found {
-            Ok(Some(found)) if found == archive => Ok(Some(path)),
-            Ok(None) => Ok(None),
-            Ok(Some(_)) | Err(_) => Err(ArchiveError::Changed),
+        match self.change("read the archive of an image", verify).await? {
+            None => Ok(None),
+            Some(true) => Ok(Some(path)),
+            Some(false) => {
+                let message = "the contents of the archive have changed since it was written";
+                Err(PortError::new(PortErrorKind::Invalid, message))
+            }
         }
     }
 }
 
-enum Prepared {
-    /// Nothing to do; whether there is an archive.
-    Done(bool),
-    /// The file to write, the record, and the largest size of the archive in bytes.
-    Draft(Box<(Draft, Record, u64)>),
+/// Returns the file to write, the record, and the largest size of the archive in bytes; `None` if there is nothing to do.
+fn prepare(dir: &Dir, source: &ImageRef, limit: u64) -> DirResult<Option<(Draft, Record, u64)>> {
+    let Some(record) = super::record(dir, source)? else { return Ok(None) };
+    let has_one = record.archive.is_some() && is_there(dir, source)?;
+    if limit == 0 || record.name.as_str().contains('@') || has_one {
+        return Ok(None);
+    }
+    let others = all(dir)?.into_iter().filter(|one| one.source != *source);
+    let taken = others.filter_map(|one| Some(one.archive?.bytes)).fold(0, u64::saturating_add);
+    let room = limit.saturating_sub(taken).min(limit / SHARE).min(free(dir));
+    remove_if_link(dir, &file(source))?;
+    Ok(Some((dir.draft(&file(source))?, record, room)))
+}
+
+/// Gives the archive its name and records it, unless another image was recorded meanwhile. Returns `false` if it is larger
+/// than `room` bytes.
+fn commit(dir: &Dir, draft: Draft, mut record: Record, room: u64) -> DirResult<bool> {
+    if draft.path().metadata().map_or(0, |data| data.len()) > room {
+        return Ok(false);
+    }
+    if super::record(dir, &record.source)?.is_some_and(|known| known.id == record.id) {
+        record.archive = Some(draft.commit(0o600, digest)?);
+        write(dir, &record)?;
+    }
+    Ok(true)
+}
+
+fn is_there(dir: &Dir, source: &ImageRef) -> DirResult<bool> {
+    Ok(dir.status(&file(source))?.is_some_and(|status| status.kind == FileKind::Regular))
 }
 
 /// The record goes first, so that it never names a missing archive.

@@ -104,19 +104,6 @@ async fn a_failed_sync_affects_only_images_that_are_not_known_to_be_durable() {
     assert_eq!(world.engine.state().contacts, 1, "what was pulled is not pulled again");
 }
 
-#[tokio::test]
-async fn a_build_that_was_killed_before_its_sync_is_synced_when_it_is_seen() {
-    let world = World::new();
-    let source = world.source();
-    world.engine.state().sync_fails = true;
-    world.images.ensure(&source).await.unwrap_err();
-    assert!(!world.engine.state().unsynced.is_empty());
-    world.engine.state().sync_fails = false;
-    let next = world.next();
-    assert!(observe(&next, &source).await.unwrap().is_current());
-    assert!(world.engine.state().unsynced.is_empty());
-}
-
 /// A disk that takes longer than an observation waits: the sync goes on, one at a time, and counts when it ends.
 #[tokio::test]
 async fn a_sync_that_outlasts_its_observation_still_counts() {
@@ -207,19 +194,6 @@ async fn image_without_an_archive_is_provided_nevertheless() {
     assert_eq!((world.engine.state().builds, world.files(".tar").len()), (2, 1));
 }
 
-#[tokio::test]
-async fn image_without_a_record_is_made_again_and_recorded() {
-    let world = World::new();
-    let source = world.source();
-    let image = world.images.ensure(&source).await.unwrap();
-    for path in world.files("") {
-        std::fs::write(path, "damaged").unwrap();
-    }
-    assert!(!observe(&world.images, &source).await.unwrap().is_current());
-    assert_eq!(world.images.ensure(&source).await.unwrap(), image);
-    assert!(observe(&world.next(), &source).await.unwrap().is_current());
-}
-
 /// Each archive is small, but no more than 40 fit into the limit.
 #[tokio::test]
 async fn archives_stay_within_their_limit() {
@@ -283,12 +257,13 @@ async fn image_is_restored_after_its_archive_was_damaged_once() {
 }
 
 #[tokio::test]
-async fn irregular_and_oversized_records_and_archives_are_replaced() {
+async fn damaged_irregular_and_oversized_records_and_archives_are_replaced() {
     let world = World::new();
     let source = world.source();
     let image = world.images.ensure(&source).await.unwrap();
     world.keep(&[&source]).await;
-    let damages: [fn(&std::path::Path); 2] = [
+    let damages: [fn(&std::path::Path); 3] = [
+        |path| std::fs::write(path, "damaged").unwrap(),
         |path| {
             std::fs::remove_file(path).unwrap();
             std::os::unix::fs::symlink("/dev/null", path).unwrap();
@@ -318,23 +293,6 @@ async fn archive_without_a_record_is_swept() {
     }
     assert_eq!(world.records().sweep().await.unwrap(), 1);
     assert!(world.files("").is_empty());
-}
-
-#[tokio::test]
-async fn unrecorded_image_with_fitting_labels_is_not_replaced_by_a_pull() {
-    let world = World::new();
-    let source = world.source();
-    let image = world.images.ensure(&source).await.unwrap();
-    world.remove_records();
-    world.publish("older").await;
-    world.break_build().await;
-    world.images.ensure(&source).await.unwrap_err();
-    let present = observe(&world.images, &source).await.unwrap().present.unwrap();
-    assert_eq!((present.id, world.contacts().await), (image.id, 0));
-    // One without our labels is no build of an earlier release.
-    world.take_the_name().await;
-    world.images.ensure(&source).await.unwrap();
-    assert_eq!(world.contacts().await, 1);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::{ImageProvider, PortErrorKind};
+use companion_core::ports::{ImageProvider, PortError, PortErrorKind};
 use image_source::{
     Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, ImageRecords, Images,
     ListedImage, Listing, Platform, SOURCE_LABEL,
@@ -84,7 +84,7 @@ impl State {
 }
 
 fn failure(kind: PortErrorKind) -> EngineError {
-    EngineError::new(kind, "it failed")
+    PortError::new(kind, "it failed").into()
 }
 
 pub(crate) fn id(contents: &str) -> ImageId {
@@ -113,7 +113,7 @@ impl ImageEngine for Engine {
         let state = self.state();
         let platform = |id: &ImageId| match state.mismatches.contains(id) {
             _ if state.damaged.contains(id) => {
-                Err(failure(PortErrorKind::Unavailable).of_damage(true))
+                Err(EngineError::Damaged(PortError::new(PortErrorKind::Unavailable, "it failed")))
             }
             true => Ok(Platform { architecture: "mips".to_owned(), ..Platform::host() }),
             false => Ok(Platform::host()),
@@ -155,7 +155,7 @@ impl ImageEngine for Engine {
         }
     }
 
-    async fn sync(&self, _limit: Duration) -> EngineResult<()> {
+    async fn sync(&self) -> EngineResult<()> {
         let waits = self.state().sync_waits.clone();
         if let Some(end) = waits {
             end.notified().await;
@@ -179,7 +179,7 @@ impl ImageEngine for Engine {
             return Err(failure(PortErrorKind::Invalid));
         }
         state.saves += 1;
-        fs::write(path, text).map_err(|error| EngineError::new(PortErrorKind::Transient, error))
+        fs::write(path, text).map_err(|_| failure(PortErrorKind::Transient))
     }
 
     async fn restore(&self, path: &Path, image: &ImageId, name: &ImageRef) -> EngineResult<()> {
@@ -232,7 +232,7 @@ fn records(place: &TempDir) -> ImageRecords {
 }
 
 fn provider(engine: &Engine, place: &TempDir) -> Images<Engine> {
-    Images::new(engine.clone()).with_records(records(place))
+    Images::new(engine.clone(), records(place))
 }
 
 impl World {
@@ -244,19 +244,13 @@ impl World {
     /// The same with another limit of all archives in bytes.
     pub(crate) fn next_with_limit(&self, limit: u64) -> Images<Engine> {
         let records = ImageRecords::new(self.place.path().join("state/images"), move || limit);
-        Images::new(self.engine.clone()).with_records(records)
+        Images::new(self.engine.clone(), records)
     }
 
     /// Brings the archives in line with `sources`; returns how many were removed.
     pub(crate) async fn keep(&self, sources: &[&ImageSource]) -> usize {
         let sources: Vec<_> = sources.iter().map(|&source| source.clone()).collect();
         self.images.keep_archives(&sources).await.unwrap()
-    }
-
-    pub(crate) fn remove_records(&self) {
-        for path in self.files("") {
-            fs::remove_file(path).unwrap();
-        }
     }
 
     pub(crate) fn records(&self) -> ImageRecords {
