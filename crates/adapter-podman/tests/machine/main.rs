@@ -14,5 +14,4 @@ mod images;
 mod interruption;
 mod leftovers;
 mod proxy;
-mod registry;
 mod store;

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use adapter_podman::Podman;
-use companion_core::model::image::ImageRef;
+use companion_conformance::worlds::Registry;
+use companion_core::model::image::{ImageRef, ImageSource, PullSource};
 use companion_core::ports::ImageProvider as _;
 
 use crate::guest::{Guest, podman};
-use crate::registry::Registry;
 
 /// A forward proxy that maps every host to one port on the loopback interface and requires a password.
 struct Proxy {
@@ -52,18 +52,13 @@ fn serve(mut client: TcpStream, target: u16, served: &AtomicUsize) -> Option<()>
         client.read_exact(&mut byte).ok()?;
         head.extend(byte);
     }
-    let text = String::from_utf8(head.clone()).ok()?;
-    if !text.contains(CREDENTIALS) {
+    let text = String::from_utf8(head).ok()?;
+    if !text.starts_with("CONNECT ") || !text.contains(CREDENTIALS) {
         return client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").ok();
     }
     served.fetch_add(1, Ordering::SeqCst);
     let mut server = TcpStream::connect(("127.0.0.1", target)).ok()?;
-    if text.starts_with("CONNECT ") {
-        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
-    } else {
-        // A server also accepts a request in proxy form (RFC 9112, 3.2.2).
-        server.write_all(&head).ok()?;
-    }
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
     let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
     thread::spawn(move || {
         let _copied = std::io::copy(&mut from, &mut to);
@@ -77,14 +72,17 @@ fn serve(mut client: TcpStream, target: u16, served: &AtomicUsize) -> Option<()>
 async fn an_image_is_pulled_through_the_proxy() {
     let guest = Guest::new();
     let registry = Registry::start();
-    let mut source = registry.push("localhost/companion-base:latest", "proxied");
+    let target = registry.behind("t/proxied:latest");
+    podman(&format!("push --quiet --tls-verify=false localhost/companion-base:latest {target}"));
     // A name that does not resolve (RFC 6761): only the proxy can reach it.
     let reference = ImageRef::new("registry.invalid:5000/t/proxied:latest").unwrap();
-    source.pull.as_mut().unwrap().reference = reference.clone();
+    let pull = PullSource { reference: reference.clone(), verify_tls: false };
+    let source = ImageSource { build: None, pull: Some(pull) };
     let error = guest.images.ensure(&source).await.unwrap_err();
     assert!(error.chain().contains("registry.invalid"), "{}", error.chain());
 
-    let proxy = Proxy::before(registry.port);
+    let port = registry.address().rsplit_once(':').unwrap().1.parse().unwrap();
+    let proxy = Proxy::before(port);
     let images = guest.images_of(proxy.podman());
     let image = images.ensure(&source).await.unwrap();
     assert_eq!(image.reference, reference);

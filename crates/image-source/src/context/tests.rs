@@ -40,14 +40,9 @@ fn the_first_directory_with_a_build_file_wins() {
     let found = found.unwrap();
     assert_eq!((found.directory.as_path(), found.file), (first.path(), "Dockerfile"));
     assert_eq!(find(&[&gone]).unwrap(), None);
-}
-
-#[test]
-fn a_containerfile_goes_before_a_dockerfile_as_it_does_in_podman() {
-    let directory = context();
-    fs::write(directory.path().join("Containerfile"), "FROM scratch\n").unwrap();
-    let found = find(&[directory.path()]).unwrap().unwrap();
-    assert_eq!(found.file, "Containerfile");
+    // As in Podman.
+    fs::write(first.path().join("Containerfile"), "FROM scratch\n").unwrap();
+    assert_eq!(find(&[first.path()]).unwrap().unwrap().file, "Containerfile");
 }
 
 #[test]

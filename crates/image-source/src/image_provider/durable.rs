@@ -53,26 +53,27 @@ impl Durable {
         limit: Option<Duration>,
     ) -> Vec<(ImageId, EngineError)> {
         loop {
-            let volatile = self.volatile(&images);
+            let volatile: BTreeSet<_> =
+                images.difference(&lock(&self.0).durable).cloned().collect();
             if volatile.is_empty() {
                 return Vec::new();
             }
             let Running { started, mut ended, .. } = self.running(engine, &volatile);
             let rest = limit.map_or(Duration::MAX, |limit| limit.saturating_sub(started.elapsed()));
+            let unfinished = |why: &str| {
+                let message = format!("the sync of the image store {why}");
+                Err(PortError::new(PortErrorKind::Transient, message).into())
+            };
             let result = match timeout(rest, ended.wait_for(Option::is_some)).await {
                 Ok(Ok(result)) => result.clone().unwrap_or(Ok(())),
-                Ok(Err(_panicked)) => Err(unfinished("the sync of the image store was cut off")),
-                Err(_elapsed) => Err(unfinished("the sync of the image store is still running")),
+                Ok(Err(_panicked)) => unfinished("was cut off"),
+                Err(_elapsed) => unfinished("is still running"),
             };
             // After a success, an image that was listed during the sync needs another one.
             if let Err(error) = result {
                 return volatile.into_iter().map(|id| (id, error.clone())).collect();
             }
         }
-    }
-
-    fn volatile(&self, images: &BTreeSet<ImageId>) -> BTreeSet<ImageId> {
-        images.difference(&lock(&self.0).durable).cloned().collect()
     }
 
     /// Returns the sync in progress; starts one that covers `images` if there is none.
@@ -95,21 +96,13 @@ impl Durable {
         tokio::spawn(async move {
             let result = engine.sync().await;
             if result.is_ok() {
-                own.succeeded();
+                let Known { durable, running } = &mut *lock(&own.0);
+                if let Some(running) = running {
+                    durable.append(&mut running.covers);
+                }
             }
             sender.send_replace(Some(result));
         });
         running
     }
-
-    fn succeeded(&self) {
-        let known = &mut *lock(&self.0);
-        if let Some(running) = &mut known.running {
-            known.durable.append(&mut running.covers);
-        }
-    }
-}
-
-fn unfinished(message: &str) -> EngineError {
-    PortError::new(PortErrorKind::Transient, message).into()
 }
