@@ -9,7 +9,7 @@ use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValu
 use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec};
 use companion_core::model::image::{ImageRef, ImageSource};
-use durable_dir::{DirError, Trust, read_file};
+use durable_dir::{Trust, read_file};
 use serde::Deserialize;
 
 use super::place::{described, locate};

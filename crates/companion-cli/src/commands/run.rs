@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use archipelago_companions::leader::Heartbeat;
 use archipelago_companions::metrics::{Metrics, MetricsFile, MetricsSocket};
 use archipelago_companions::published::{EventKind, EventRecord};
 use clap::Args;

@@ -3,7 +3,7 @@
 //! Rendered configuration is never shown: it may hold the password of the node.
 
 use companion_core::model::companion::CompanionName;
-use companion_core::plan::{Action, Plan, Step};
+use companion_core::plan::{Action, Plan};
 use diffy::DiffOptions;
 use serde::Serialize;
 
