@@ -14,6 +14,7 @@ use adapter_fake::world::conditions::{Conditions, Delays, Disk, Generator};
 use adapter_fake::world::desired::Record;
 use adapter_fake::world::files::RenderOutcome;
 use adapter_fake::world::images::{BuildOutcome, Reach};
+use adapter_fake::world::units::UnitBytes;
 use companion_core::model::companion::CompanionSpec;
 
 use crate::node::REGISTRY;
@@ -105,16 +106,17 @@ faults! {
     UnitExposed: "unit writable by others", One, Itself, Some(|h, c| h.expose_unit(&c.name));
     UnitTouched: "unit with a time in 2038", One, Itself, None;
     UnitDeleted: "unit deleted", One, Itself, Some(|h, c| h.delete_unit(&c.name));
-    UnitTruncated: "unit truncated", One, Itself, Some(|h, c| h.truncate_unit(&c.name));
-    UnitGarbled: "unit garbled", Host, After(UnitDeleted), Some(|h, c| h.garble_unit(&c.name));
+    UnitTruncated: "unit truncated", One, Itself, Some(|h, c| h.put_unit(&c.name, UnitBytes::Empty));
+    UnitGarbled: "unit garbled", Host, After(UnitDeleted),
+        Some(|h, c| h.put_unit(&c.name, UnitBytes::Garbage));
     UnitUnmanaged: "unmanaged unit", One, After(UnitDeleted),
-        Some(|h, c| h.put_unmanaged_unit(&c.name));
+        Some(|h, c| h.put_unit(&c.name, UnitBytes::Unmanaged));
     UnitUnmanagedRefused: "unmanaged unit, refused by the generator", One, After(UnitDeleted),
-        Some(|h, c| h.put_refused_unit(&c.name));
+        Some(|h, c| h.put_unit(&c.name, UnitBytes::Refused));
     UnitDirectory: "directory at the unit", Host, After(UnitDeleted),
-        Some(|h, c| h.put_directory_at_unit(&c.name));
+        Some(|h, c| h.put_unit(&c.name, UnitBytes::Directory));
     UnitUnreadable: "unit unreadable", Host, After(UnitDeleted),
-        Some(|h, c| h.forbid_unit(&c.name));
+        Some(|h, c| h.put_unit(&c.name, UnitBytes::Unreadable));
     UnitRefused: "unit refused by the generator", One, After(UnitAccepted),
         Some(|h, c| h.refuse_unit(&c.name, true));
     UnitAccepted: "unit accepted by the generator", One, Itself,

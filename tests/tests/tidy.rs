@@ -159,7 +159,7 @@ fn every_test_in_the_architecture_document_exists() {
     }
 }
 
-/// Whether there is a test of this name, or a case of the conformance suites, which generate a test for each.
+/// Whether there is a test of this name, or a case of the conformance suites.
 fn is_a_test(name: &str, sources: &[(PathBuf, String)]) -> bool {
     let function = format!("fn {name}(");
     sources.iter().any(|(path, text)| {

@@ -1,7 +1,6 @@
 //! `ContainerRuntime` on the fake host.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -9,7 +8,7 @@ use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerRuntime, PortResult};
 
 use crate::host::FakeHost;
-use crate::journal::{Call, Method, Port};
+use crate::journal::{Call, Counts, Method, Port};
 use crate::world::World;
 
 #[async_trait]
@@ -28,17 +27,12 @@ impl ContainerRuntime for FakeHost {
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let call = Call::new(Port::Containers, Method::Remove, Some(name));
-        self.act(
-            call,
-            Duration::ZERO,
-            |world, counts, now| {
-                counts.processes += 1;
-                let removed = world.remove_our_container(name, now)?;
-                counts.container_removals += u32::from(removed);
-                Ok(())
-            },
-            |_| (),
-        )
-        .await
+        let remove = |world: &mut World, counts: &mut Counts, now| {
+            counts.processes += 1;
+            let removed = world.remove_our_container(name, now)?;
+            counts.container_removals += u32::from(removed);
+            Ok(())
+        };
+        self.act(call, remove).await
     }
 }

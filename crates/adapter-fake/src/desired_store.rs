@@ -8,7 +8,7 @@ use companion_core::model::desired::{DesiredState, Generation};
 use companion_core::ports::{DesiredStore, PortResult};
 
 use crate::host::FakeHost;
-use crate::journal::{Call, Method, Port};
+use crate::journal::{Call, Counts, Method, Port};
 use crate::world::World;
 
 impl FakeHost {
@@ -40,16 +40,11 @@ impl FakeHost {
         intent: impl FnOnce(&mut World) -> Generation + Send,
     ) -> PortResult<Generation> {
         let call = Call::new(Port::Desired, Method::Record, Some(name));
-        self.act(
-            call,
-            Duration::ZERO,
-            |world, _, _| {
-                world.disk_takes("the record of desired companions")?;
-                Ok(world.unsynced(name, intent))
-            },
-            World::sync_record,
-        )
-        .await
+        let write = |world: &mut World, _: &mut Counts, _| {
+            world.disk_takes("the record of desired companions")?;
+            Ok(world.unsynced(name, intent))
+        };
+        self.act_slowly(call, Duration::ZERO, write, World::sync_record).await
     }
 }
 

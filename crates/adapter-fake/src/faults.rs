@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::ports::PortErrorKind;
+use companion_core::ports::{PortError, PortErrorKind};
 
 use crate::journal::{Call, Method, Port};
-use crate::world::World;
 
 /// The mode of a fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// It fails without effect.
     Error(PortErrorKind),
@@ -22,8 +21,9 @@ pub enum Mode {
     HangAfterEffect,
     /// It starts with this delay.
     Delay(Duration),
-    /// A read answers from this older state of the host. Other calls are not affected.
-    OldView(Box<World>),
+    /// A read answers from the older host of [`FakeHost::set_old_view`](crate::FakeHost::set_old_view). Other calls are
+    /// not affected.
+    OldView,
 }
 
 /// A fault: the affected calls, and the mode.
@@ -119,7 +119,7 @@ impl Faults {
             } else if fault.times > 0 {
                 fault.times = fault.times.saturating_sub(1);
                 self.struck += 1;
-                return Some(fault.mode.clone());
+                return Some(fault.mode);
             }
         }
         None
@@ -168,4 +168,22 @@ pub struct EffectPoint {
 pub trait Gate: Send + Sync {
     /// Returns to let the actor continue.
     async fn pass(&self, point: &EffectPoint);
+}
+
+/// Stops every actor that changed a file and has not synced it yet.
+#[derive(Debug)]
+pub struct BeforeSync;
+
+#[async_trait]
+impl Gate for BeforeSync {
+    async fn pass(&self, point: &EffectPoint) {
+        if point.stage == Stage::Unsynced {
+            std::future::pending().await
+        }
+    }
+}
+
+/// Returns the error of a fault.
+pub(crate) fn injected(call: &Call, kind: PortErrorKind) -> PortError {
+    PortError::new(kind, format!("{call} failed: injected fault"))
 }

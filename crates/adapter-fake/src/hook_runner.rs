@@ -26,7 +26,7 @@ impl FakeHost {
         keep: Option<ConfigId>,
     ) -> PortResult<()> {
         let (call, owner) = self.hook_call(method, hook);
-        self.act(
+        self.act_slowly(
             call,
             Duration::ZERO,
             |world, counts, _| {
@@ -62,7 +62,7 @@ impl HookRunner for FakeHost {
             let limit = world.delays.render_limit;
             (if hangs { limit } else { world.delays.render }, limit)
         };
-        self.act(
+        self.act_slowly(
             call,
             takes,
             |world, counts, _| {
@@ -86,7 +86,7 @@ impl HookRunner for FakeHost {
         claimed: &[ConfigId],
     ) -> PortResult<ConfigId> {
         let (call, owner) = self.hook_call(Method::Commit, hook);
-        self.act(
+        self.act_slowly(
             call,
             Duration::ZERO,
             |world, counts, _| {

@@ -7,28 +7,32 @@ use std::time::Duration;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredState, Generation};
-use companion_core::ports::{Hint, Host, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{Hint, Host, PortResult};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::events::Events;
-use crate::faults::{EffectPoint, Fault, Faults, Gate, Mode, Stage};
-use crate::inputs::Inputs;
-use crate::journal::{Call, Counts, Journal, Method, Outcome, Port};
+use crate::faults::{EffectPoint, Fault, Faults, Gate, Mode, Stage, injected};
+use crate::journal::{Call, Counts, Journal, Outcome, Port};
 use crate::world::desired::Specs;
 use crate::world::images::Images;
 use crate::world::violations::{Violation, ViolationKind};
 use crate::world::{Untruth, World};
 
+/// Maps a recorded specification to the one that a process desires.
+type Inputs = Arc<dyn Fn(CompanionSpec) -> CompanionSpec + Send + Sync>;
+
 /// A simulated host. Clones share the same host.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct FakeHost {
     pub(crate) shared: Arc<Shared>,
     pub(crate) actor: u8,
-    pub(crate) inputs: Inputs,
+    /// The inputs of the process besides the host: its catalog and its options.
+    inputs: Option<Inputs>,
 }
 
+#[derive(Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Clock,
@@ -37,11 +41,14 @@ pub(crate) struct Shared {
     pub(crate) hints: Notify,
 }
 
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) journal: Journal,
     pub(crate) specs: Specs,
     faults: Faults,
+    /// What reads with [`Mode::OldView`] see.
+    pub(crate) old_view: Arc<World>,
     gate: Option<Arc<dyn Gate>>,
     points: u64,
     /// The leading actor.
@@ -57,7 +64,7 @@ pub(crate) struct State {
     /// The digest of each service when its last change was reported.
     pub(crate) seen_services: BTreeMap<CompanionName, u64>,
     /// What [`FakeHost::hint`] reported and no call returned yet.
-    pub(crate) hinted: Hint,
+    pub(crate) hinted: Option<Hint>,
 }
 
 impl fmt::Debug for FakeHost {
@@ -67,47 +74,37 @@ impl fmt::Debug for FakeHost {
     }
 }
 
-impl Default for FakeHost {
-    fn default() -> Self {
-        Self::new(World::new())
-    }
-}
-
 impl FakeHost {
     /// Returns a host in the state `world`.
     pub fn new(world: World) -> Self {
-        let state = State {
-            world,
-            journal: Journal::default(),
-            specs: Specs::default(),
-            faults: Faults::default(),
-            gate: None,
-            points: 0,
-            leader: None,
-            requires_leader: false,
-            loaded: BTreeMap::new(),
-            events: Events::default(),
-            seen_images: None,
-            seen_logs: BTreeMap::new(),
-            seen_services: BTreeMap::new(),
-            hinted: Hint::NONE,
-        };
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                clock: Clock::default(),
-                changed: Notify::new(),
-                hints: Notify::new(),
-            }),
-            actor: 0,
-            inputs: Inputs::default(),
-        }
+        let host = Self::default();
+        host.state().world = world;
+        host
     }
 
     /// Returns a handle for `actor`, whose calls have that number in the journal and at gates.
     #[must_use]
     pub fn as_actor(&self, actor: u8) -> Self {
         Self { actor, ..self.clone() }
+    }
+
+    /// Returns a handle to the same host for a process with other inputs: it desires what `desire` makes of each recorded
+    /// specification.
+    #[must_use]
+    pub fn deciding_with(
+        &self,
+        desire: impl Fn(CompanionSpec) -> CompanionSpec + Send + Sync + 'static,
+    ) -> Self {
+        Self { inputs: Some(Arc::new(desire)), ..self.clone() }
+    }
+
+    /// Returns all recorded specifications as this process desires them.
+    pub fn specs(&self) -> Specs {
+        let specs = self.state().specs.clone();
+        match &self.inputs {
+            Some(desire) => specs.desired(&**desire),
+            None => specs,
+        }
     }
 
     /// Returns the host as the implementation of every port.
@@ -137,7 +134,7 @@ impl FakeHost {
 
     /// Reports that services may have changed ([`ServiceManager::changed`](companion_core::ports::ServiceManager)).
     pub fn hint(&self, hint: Hint) {
-        self.state().hinted.merge(hint);
+        self.state().hinted.get_or_insert(Hint::NONE).merge(hint);
         self.shared.hints.notify_one();
     }
 
@@ -162,7 +159,7 @@ impl FakeHost {
 
     /// Returns the cost of all calls.
     pub fn counts(&self) -> Counts {
-        self.state().journal.counts()
+        self.state().journal.counts
     }
 
     /// Returns the violations that the caller could have known, in order.
@@ -200,6 +197,11 @@ impl FakeHost {
         self.state().faults.add(fault);
     }
 
+    /// Sets what reads with [`Mode::OldView`] see from now on.
+    pub fn set_old_view(&self, view: World) {
+        self.state().old_view = Arc::new(view);
+    }
+
     /// Removes all faults.
     pub fn clear_faults(&self) {
         self.state().faults.clear();
@@ -231,20 +233,38 @@ impl FakeHost {
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a call in the journal, and returns its fault, if any.
-    pub(crate) fn begin_call(&self, call: &Call) -> (u64, Option<Mode>) {
+    /// Records a call in the journal, and returns its number and its fault, if any.
+    fn begin_call(&self, call: &Call) -> (u64, Option<Mode>) {
         let now = self.now();
         let mut state = self.state();
         let number = state.journal.begin(now, self.actor, call.clone());
         (number, state.faults.strike(call))
     }
 
-    /// Returns the fault of the entry `name` of `call`, if any.
-    pub(crate) fn strike_entry(&self, call: &Call, name: &CompanionName) -> Option<Mode> {
-        self.state().faults.strike_entry(call, name)
-    }
-
-    pub(crate) fn end<T>(&self, number: u64, result: PortResult<T>) -> PortResult<T> {
+    /// Does the `work` of a call with its fault before and after, and records the result.
+    async fn finish_call<T: Send>(
+        &self,
+        call: &Call,
+        (number, mode): (u64, Option<Mode>),
+        work: impl Future<Output = PortResult<T>> + Send,
+    ) -> PortResult<T> {
+        let result = match mode {
+            Some(Mode::Error(kind)) => Err(injected(call, kind)),
+            Some(Mode::Hang) => std::future::pending().await,
+            Some(Mode::Delay(delay)) => {
+                sleep(delay).await;
+                work.await
+            }
+            Some(Mode::ErrorAfterEffect(kind)) => {
+                let _concealed = work.await;
+                Err(injected(call, kind))
+            }
+            Some(Mode::HangAfterEffect) => {
+                let _concealed = work.await;
+                std::future::pending().await
+            }
+            Some(Mode::OldView) | None => work.await,
+        };
         let outcome = match &result {
             Ok(_) => Outcome::Done,
             Err(error) => Outcome::Failed(error.kind()),
@@ -253,8 +273,22 @@ impl FakeHost {
         result
     }
 
+    /// Makes a call that does not change the world.
+    pub(crate) async fn call<T: Send>(
+        &self,
+        call: &Call,
+        work: impl Future<Output = PortResult<T>> + Send,
+    ) -> PortResult<T> {
+        self.finish_call(call, self.begin_call(call), work).await
+    }
+
+    /// Returns the fault of the entry `name` of `call`, if any.
+    pub(crate) fn strike_entry(&self, call: &Call, name: &CompanionName) -> Option<Mode> {
+        self.state().faults.strike_entry(call, name)
+    }
+
     /// Answers a read.
-    pub(crate) async fn read<T>(
+    pub(crate) async fn read<T: Send>(
         &self,
         call: Call,
         read: impl FnOnce(&World, Duration) -> PortResult<T> + Send,
@@ -264,65 +298,85 @@ impl FakeHost {
 
     /// Answers a read, and records with `saw` what the caller knows; an answer from an older world reduces
     /// that.
-    pub(crate) async fn read_seeing<T>(
+    pub(crate) async fn read_seeing<T: Send>(
         &self,
         call: Call,
         read: impl FnOnce(&World, Duration) -> PortResult<T> + Send,
         saw: impl FnOnce(&mut World) + Send,
     ) -> PortResult<T> {
         let (number, mode) = self.begin_call(&call);
-        let old = match mode {
-            None => None,
-            Some(Mode::Error(kind) | Mode::ErrorAfterEffect(kind)) => {
-                return self.end(number, Err(injected(&call, kind)));
-            }
-            Some(Mode::Hang | Mode::HangAfterEffect) => std::future::pending().await,
-            Some(Mode::Delay(delay)) => {
-                sleep(delay).await;
-                None
-            }
-            Some(Mode::OldView(world)) => Some(world),
+        // A read has no effect.
+        let mode = match mode {
+            Some(Mode::ErrorAfterEffect(kind)) => Some(Mode::Error(kind)),
+            Some(Mode::HangAfterEffect) => Some(Mode::Hang),
+            mode => mode,
         };
-        let result = match old {
-            Some(old) => {
-                self.change(|world, _| world.misled_by(&old));
-                read(&old, self.now())
+        let answer = async {
+            if mode == Some(Mode::OldView) {
+                return read(&self.misled(), self.now());
             }
-            None => self.change(|world, now| {
+            self.change(|world, now| {
                 saw(world);
                 read(world, now)
-            }),
+            })
         };
-        self.end(number, result)
+        self.finish_call(&call, (number, mode), answer).await
+    }
+
+    /// Returns the older world that a caller sees, which cannot know the differences from now on.
+    pub(crate) fn misled(&self) -> Arc<World> {
+        let old = Arc::clone(&self.state().old_view);
+        self.change(|world, _| world.misled_by(&old));
+        old
+    }
+
+    /// Executes a write whose effect is immediate and durable.
+    pub(crate) async fn act<T: Send>(
+        &self,
+        call: Call,
+        effect: impl FnOnce(&mut World, &mut Counts, Duration) -> PortResult<T> + Send,
+    ) -> PortResult<T> {
+        self.act_slowly(call, Duration::ZERO, effect, |_| ()).await
     }
 
     /// Executes a write: `effect` runs after `takes`, `sync` makes it durable.
-    pub(crate) async fn act<T>(
+    pub(crate) async fn act_slowly<T: Send>(
         &self,
         call: Call,
         takes: Duration,
         effect: impl FnOnce(&mut World, &mut Counts, Duration) -> PortResult<T> + Send,
         sync: impl FnOnce(&mut World) + Send,
-    ) -> PortResult<T>
-    where
-        T: Send,
-    {
-        let (number, mode) = self.begin_call(&call);
-        self.strike_before(&call, mode.as_ref(), number).await?;
-        self.pass(&call, Stage::Before).await;
-        if takes > Duration::ZERO {
-            sleep(takes).await;
-        }
-        let result = self.apply(&call, effect);
-        if result.is_ok() {
-            if is_a_file(&call) {
+    ) -> PortResult<T> {
+        let work = async {
+            if takes > Duration::ZERO {
+                sleep(takes).await;
+            }
+            let result = self.apply(&call, effect);
+            if result.is_ok() && call.is_of_a_file() {
                 self.pass(&call, Stage::Unsynced).await;
             }
-            self.change(|world, _| sync(world));
-            self.pass(&call, Stage::After).await;
-        }
-        let struck = self.strike_after(&call, mode.as_ref()).await;
-        self.end(number, struck.and(result))
+            result
+        };
+        self.act_with(&call, work, sync).await
+    }
+
+    /// Executes a write that is `work`, which `sync` makes durable.
+    pub(crate) async fn act_with<T: Send>(
+        &self,
+        call: &Call,
+        work: impl Future<Output = PortResult<T>> + Send,
+        sync: impl FnOnce(&mut World) + Send,
+    ) -> PortResult<T> {
+        let gated = async {
+            self.pass(call, Stage::Before).await;
+            let result = work.await;
+            if result.is_ok() {
+                self.change(|world, _| sync(world));
+                self.pass(call, Stage::After).await;
+            }
+            result
+        };
+        self.call(call, gated).await
     }
 
     /// Runs `effect` now and counts its cost.
@@ -349,37 +403,8 @@ impl FakeHost {
         result
     }
 
-    /// Applies the part of a fault before the effect.
-    pub(crate) async fn strike_before(
-        &self,
-        call: &Call,
-        mode: Option<&Mode>,
-        number: u64,
-    ) -> PortResult<()> {
-        match mode {
-            Some(Mode::Error(kind)) => self.end(number, Err(injected(call, *kind))),
-            Some(Mode::Hang) => std::future::pending().await,
-            Some(Mode::Delay(delay)) => {
-                sleep(*delay).await;
-                Ok(())
-            }
-            Some(Mode::ErrorAfterEffect(_) | Mode::HangAfterEffect | Mode::OldView(_)) | None => {
-                Ok(())
-            }
-        }
-    }
-
-    /// Applies the part of a fault after the effect.
-    pub(crate) async fn strike_after(&self, call: &Call, mode: Option<&Mode>) -> PortResult<()> {
-        match mode {
-            Some(Mode::ErrorAfterEffect(kind)) => Err(injected(call, *kind)),
-            Some(Mode::HangAfterEffect) => std::future::pending().await,
-            Some(Mode::Error(_) | Mode::Hang | Mode::Delay(_) | Mode::OldView(_)) | None => Ok(()),
-        }
-    }
-
     /// Passes the gate, if there is one.
-    pub(crate) async fn pass(&self, call: &Call, stage: Stage) {
+    async fn pass(&self, call: &Call, stage: Stage) {
         let (gate, point) = {
             let mut state = self.state();
             let Some(gate) = state.gate.clone() else {
@@ -392,19 +417,4 @@ impl FakeHost {
         };
         gate.pass(&point).await;
     }
-}
-
-/// Returns the error of a fault.
-pub(crate) fn injected(call: &Call, kind: PortErrorKind) -> PortError {
-    PortError::new(kind, format!("{call} failed: injected fault"))
-}
-
-/// Returns whether `call` changes a file and requires a sync.
-fn is_a_file(call: &Call) -> bool {
-    matches!(
-        (call.port, call.method),
-        (Port::Units, Method::Write | Method::Remove)
-            | (Port::Hooks, Method::Commit | Method::Remove)
-            | (Port::Desired, Method::Record)
-    )
 }

@@ -9,7 +9,6 @@ use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImag
 use companion_core::ports::{ImageProvider, PortError, PortErrorKind, PortResult};
 use tokio::time::sleep;
 
-use crate::faults::Stage;
 use crate::host::FakeHost;
 use crate::journal::{Call, Counts, Method, Port};
 use crate::world::World;
@@ -77,7 +76,7 @@ impl FakeHost {
             Reach::Down | Reach::Untrusted | Reach::Locked => Duration::ZERO,
         };
         self.work(Some(takes), "pull").await?;
-        self.apply(call, |world, _, _| world.pull_image_of(source))
+        self.apply(call, |world, _, _| world.pull_image(source))
     }
 
     async fn make_present(&self, call: &Call, source: &ImageSource) -> PortResult<PresentImage> {
@@ -141,16 +140,7 @@ impl ImageProvider for FakeHost {
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
         let owner = self.specs().owner_of_image(source).cloned();
         let call = Call::new(Port::Images, Method::Ensure, owner.as_ref());
-        let (number, mode) = self.begin_call(&call);
-        self.strike_before(&call, mode.as_ref(), number).await?;
-        self.pass(&call, Stage::Before).await;
-        let result = self.make_present(&call, source).await;
-        if result.is_ok() {
-            self.state().world.sync_images();
-            self.pass(&call, Stage::After).await;
-        }
-        let struck = self.strike_after(&call, mode.as_ref()).await;
-        self.end(number, struck.and(result))
+        self.act_with(&call, self.make_present(&call, source), World::sync_images).await
     }
 
     async fn keep_archives(&self, sources: &[ImageSource]) -> PortResult<usize> {
@@ -160,21 +150,16 @@ impl ImageProvider for FakeHost {
             counts.processes += made;
             Ok(removed)
         };
-        self.act(call, Duration::ZERO, keep, |_| ()).await
+        self.act(call, keep).await
     }
 
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {
         let call = Call::new(Port::Images, Method::Prune, None);
-        self.act(
-            call,
-            Duration::ZERO,
-            |world, counts, _| {
-                counts.processes += 1;
-                counts.prunes += world.prune_images(dangling)?;
-                Ok(())
-            },
-            |_| (),
-        )
-        .await
+        let prune = |world: &mut World, counts: &mut Counts, _| {
+            counts.processes += 1;
+            counts.prunes += world.prune_images(dangling)?;
+            Ok(())
+        };
+        self.act(call, prune).await
     }
 }

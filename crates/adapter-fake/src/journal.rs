@@ -99,6 +99,16 @@ impl Call {
     pub(crate) fn new(port: Port, method: Method, companion: Option<&CompanionName>) -> Self {
         Self { port, method, companion: companion.cloned() }
     }
+
+    /// Returns whether it changes a file and requires a sync.
+    pub(crate) fn is_of_a_file(&self) -> bool {
+        matches!(
+            (self.port, self.method),
+            (Port::Units, Method::Write | Method::Remove)
+                | (Port::Hooks, Method::Commit | Method::Remove)
+                | (Port::Desired, Method::Record)
+        )
+    }
 }
 
 impl fmt::Display for Call {
@@ -135,41 +145,56 @@ pub struct Entry {
     pub outcome: Outcome,
 }
 
-/// The number of actions. Reads only count the processes that they spawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Counts {
+/// Declares the counts.
+macro_rules! counts {
+    ($($(#[$doc:meta])* $count:ident,)*) => {
+        /// The number of actions. Reads only count the processes that they spawn.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+        pub struct Counts {
+            $($(#[$doc])* pub $count: u32,)*
+        }
+
+        impl Counts {
+            fn each(self, other: Self, of: impl Fn(u32, u32) -> u32) -> Self {
+                Self { $($count: of(self.$count, other.$count),)* }
+            }
+        }
+    };
+}
+
+counts! {
     /// Unit files written; unchanged ones are not counted.
-    pub unit_writes: u32,
+    unit_writes,
     /// Unit files removed.
-    pub unit_removals: u32,
+    unit_removals,
     /// Reloads of the service manager.
-    pub reloads: u32,
+    reloads,
     /// Starts queued.
-    pub starts: u32,
+    starts,
     /// Stops queued.
-    pub stops: u32,
+    stops,
     /// Restarts queued.
-    pub restarts: u32,
+    restarts,
     /// Failures reset.
-    pub resets: u32,
+    resets,
     /// Builds started.
-    pub builds: u32,
+    builds,
     /// Pulls started.
-    pub pulls: u32,
+    pulls,
     /// Images pruned.
-    pub prunes: u32,
+    prunes,
     /// Contacts with a registry.
-    pub network: u32,
+    network,
     /// Configurations rendered.
-    pub renders: u32,
+    renders,
     /// Rendered files written.
-    pub config_writes: u32,
+    config_writes,
     /// Rendered files removed.
-    pub config_removals: u32,
+    config_removals,
     /// Containers removed.
-    pub container_removals: u32,
+    container_removals,
     /// Processes that the real adapters would spawn: the generator, Podman, hook commands, the log reader.
-    pub processes: u32,
+    processes,
 }
 
 impl Counts {
@@ -190,27 +215,6 @@ impl Counts {
     pub fn most(self, other: Self) -> Self {
         self.each(other, u32::max)
     }
-
-    fn each(self, other: Self, of: impl Fn(u32, u32) -> u32) -> Self {
-        Self {
-            unit_writes: of(self.unit_writes, other.unit_writes),
-            unit_removals: of(self.unit_removals, other.unit_removals),
-            reloads: of(self.reloads, other.reloads),
-            starts: of(self.starts, other.starts),
-            stops: of(self.stops, other.stops),
-            restarts: of(self.restarts, other.restarts),
-            resets: of(self.resets, other.resets),
-            builds: of(self.builds, other.builds),
-            pulls: of(self.pulls, other.pulls),
-            prunes: of(self.prunes, other.prunes),
-            network: of(self.network, other.network),
-            renders: of(self.renders, other.renders),
-            config_writes: of(self.config_writes, other.config_writes),
-            config_removals: of(self.config_removals, other.config_removals),
-            container_removals: of(self.container_removals, other.container_removals),
-            processes: of(self.processes, other.processes),
-        }
-    }
 }
 
 /// The maximum number of entries; the oldest are dropped first.
@@ -221,6 +225,7 @@ const LIMIT: usize = 65_536;
 pub struct Journal {
     entries: VecDeque<Entry>,
     dropped: u64,
+    /// The cost of all calls.
     pub(crate) counts: Counts,
 }
 
@@ -228,11 +233,6 @@ impl Journal {
     /// Returns the last 65536 calls, oldest first.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter()
-    }
-
-    /// Returns the cost of all calls.
-    pub fn counts(&self) -> Counts {
-        self.counts
     }
 
     /// Returns the number of calls of `method` of `port`.

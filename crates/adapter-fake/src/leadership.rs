@@ -45,10 +45,6 @@ impl FakeHost {
 impl Leadership for FakeHost {
     async fn acquire(&self) -> PortResult<Acquired> {
         let call = Call::new(Port::Leadership, Method::Acquire, None);
-        let (number, mode) = self.begin_call(&call);
-        self.strike_before(&call, mode.as_ref(), number).await?;
-        let acquired = self.acquire_now();
-        let struck = self.strike_after(&call, mode.as_ref()).await;
-        self.end(number, struck.map(|()| acquired))
+        self.call(&call, async { Ok(self.acquire_now()) }).await
     }
 }

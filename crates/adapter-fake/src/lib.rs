@@ -14,7 +14,6 @@ pub mod faults;
 mod hook_runner;
 mod host;
 mod image_provider;
-mod inputs;
 pub mod journal;
 mod leadership;
 mod reads;
@@ -24,9 +23,8 @@ mod unit_store;
 pub mod world;
 
 pub use events::Delivery;
-pub use faults::{EffectPoint, Fault, Gate, Mode, Stage};
+pub use faults::{BeforeSync, EffectPoint, Fault, Gate, Mode, Stage};
 pub use host::FakeHost;
-pub use inputs::Inputs;
 pub use journal::{Call, Counts, Journal, Method, Port};
 pub use world::World;
 pub use world::violations::{Violation, ViolationKind};

@@ -7,8 +7,8 @@ use companion_core::model::companion::CompanionName;
 use companion_core::ports::PortResult;
 use tokio::time::sleep;
 
-use crate::faults::Mode;
-use crate::host::{FakeHost, injected};
+use crate::faults::{Mode, injected};
+use crate::host::FakeHost;
 use crate::journal::Call;
 use crate::world::World;
 
@@ -17,7 +17,7 @@ impl FakeHost {
     ///
     /// A fault of the call affects every name. A fault for one companion affects its entry only if it is an
     /// error or an older view; a delay or a hang affects the whole call.
-    pub(crate) async fn read_each<A: Copy + Send + Sync, T>(
+    pub(crate) async fn read_each<A: Copy + Send + Sync, T: Send>(
         &self,
         call: Call,
         asked: Vec<(&CompanionName, A)>,
@@ -30,24 +30,19 @@ impl FakeHost {
                 None => {}
                 Some(Mode::Hang | Mode::HangAfterEffect) => std::future::pending().await,
                 Some(Mode::Delay(delay)) => sleep(delay).await,
-                Some(Mode::OldView(old)) => {
-                    self.change(|world, _| world.misled_by(&old));
-                    struck.insert(name, Mode::OldView(old));
-                }
-                Some(mode @ (Mode::Error(_) | Mode::ErrorAfterEffect(_))) => {
-                    struck.insert(name, mode);
+                Some(Mode::OldView) => drop(struck.insert(name, Ok(self.misled()))),
+                Some(Mode::Error(kind) | Mode::ErrorAfterEffect(kind)) => {
+                    struck.insert(name, Err(kind));
                 }
             }
         }
         let answer = |world: &World, now, name: &CompanionName, about: A| match struck.get(name) {
-            Some(Mode::Error(kind) | Mode::ErrorAfterEffect(kind)) => {
+            Some(Err(kind)) => {
                 let call = Call { companion: Some(name.clone()), ..call.clone() };
                 Err(injected(&call, *kind))
             }
-            Some(Mode::OldView(old)) => read(old, now, name, about),
-            Some(Mode::Hang | Mode::HangAfterEffect | Mode::Delay(_)) | None => {
-                read(world, now, name, about)
-            }
+            Some(Ok(old)) => read(old, now, name, about),
+            None => read(world, now, name, about),
         };
         let all = self.read_seeing(
             call.clone(),

@@ -10,8 +10,8 @@ use companion_core::model::service::{ServiceState, Verb};
 use companion_core::ports::{Hint, Job, PortError, PortErrorKind, PortResult, ServiceManager};
 use tokio::time::timeout_at;
 
-use crate::host::FakeHost;
-use crate::journal::{Call, Method, Port};
+use crate::host::{FakeHost, State};
+use crate::journal::{Call, Counts, Method, Port};
 use crate::world::{JobResult, World};
 
 impl FakeHost {
@@ -26,66 +26,65 @@ impl FakeHost {
         }
     }
 
-    /// Waits until services differ from what the last call saw.
-    async fn changed_by_itself(&self) -> Hint {
+    /// Waits until `look` finds something, or for `limit`.
+    async fn until<T>(
+        &self,
+        limit: Option<Duration>,
+        mut look: impl FnMut(&mut State) -> Option<T> + Send,
+    ) -> Option<T> {
+        let deadline = limit.map(|limit| self.now() + limit);
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            let now = self.now();
             let next = {
-                let now = self.now();
                 let mut state = self.state();
                 state.world.advance(now);
-                let now = state.world.service_digests();
-                let before = std::mem::replace(&mut state.seen_services, now.clone());
-                let names = now.keys().chain(before.keys());
-                let changed: BTreeSet<CompanionName> =
-                    names.filter(|name| now.get(name) != before.get(name)).cloned().collect();
-                if !changed.is_empty() {
-                    return Hint::Companions(changed);
+                if let Some(found) = look(&mut state) {
+                    return Some(found);
                 }
                 state.world.next_event()
             };
-            match next {
-                // Either way the services are compared again.
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return None;
+            }
+            // Either way it looks again.
+            match [next, deadline].into_iter().flatten().min() {
                 Some(at) => drop(timeout_at(self.shared.clock.instant(at), changed).await),
                 None => changed.await,
             }
         }
     }
 
+    /// Waits until services differ from what the last call saw.
+    async fn changed_by_itself(&self) -> Hint {
+        let changes = |state: &mut State| {
+            let now = state.world.service_digests();
+            let before = std::mem::replace(&mut state.seen_services, now.clone());
+            let names = now.keys().chain(before.keys());
+            let changed: BTreeSet<CompanionName> =
+                names.filter(|name| now.get(name) != before.get(name)).cloned().collect();
+            (!changed.is_empty()).then_some(Hint::Companions(changed))
+        };
+        self.until(None, changes).await.unwrap_or(Hint::NONE)
+    }
+
     /// Waits for the end of `job` or the timeout.
     async fn end_of(&self, job: &Job) -> PortResult<()> {
+        let refuse = |kind, why: String| Err(PortError::new(kind, why));
         let Ok(id) = job.id.parse::<u32>() else {
-            let message = format!("{job} is not a job of this host");
-            return Err(PortError::new(PortErrorKind::Invalid, message));
+            return refuse(PortErrorKind::Invalid, format!("{job} is not a job of this host"));
         };
-        let deadline = self.now() + self.state().world.delays.job_limit;
-        loop {
-            let changed = self.shared.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let (result, next) = {
-                let now = self.now();
-                let mut state = self.state();
-                state.world.advance(now);
-                state.world.needs_bus()?;
-                (state.world.job_result(id), state.world.next_event())
-            };
-            match result {
-                Some(JobResult::Done | JobResult::Canceled) => return Ok(()),
-                Some(JobResult::Failed) => {
-                    return Err(PortError::new(PortErrorKind::Transient, format!("{job} failed")));
-                }
-                None => {}
-            }
-            if self.now() >= deadline {
-                let message = format!("timed out waiting for {job}");
-                return Err(PortError::new(PortErrorKind::Transient, message));
-            }
-            let until = next.map_or(deadline, |next| next.min(deadline));
-            // Either way the caller observes again.
-            let _ = timeout_at(self.shared.clock.instant(until), changed).await;
+        let limit = self.state().world.delays.job_limit;
+        let ended = self.until(Some(limit), |state| match state.world.needs_bus() {
+            Ok(()) => state.world.job_result(id).map(Ok),
+            Err(error) => Some(Err(error)),
+        });
+        match ended.await.transpose()? {
+            Some(JobResult::Done | JobResult::Canceled) => Ok(()),
+            Some(JobResult::Failed) => refuse(PortErrorKind::Transient, format!("{job} failed")),
+            None => refuse(PortErrorKind::Transient, format!("timed out waiting for {job}")),
         }
     }
 }
@@ -117,17 +116,12 @@ impl ServiceManager for FakeHost {
     async fn reload(&self) -> PortResult<()> {
         let call = Call::new(Port::Services, Method::Reload, None);
         let takes = self.state().world.delays.reload;
-        self.act(
-            call,
-            takes,
-            |world, counts, now| {
-                world.reload(now)?;
-                counts.reloads += 1;
-                Ok(())
-            },
-            |_| (),
-        )
-        .await
+        let reload = |world: &mut World, counts: &mut Counts, now| {
+            world.reload(now)?;
+            counts.reloads += 1;
+            Ok(())
+        };
+        self.act_slowly(call, takes, reload, |_| ()).await
     }
 
     async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
@@ -137,35 +131,25 @@ impl ServiceManager for FakeHost {
             Verb::Restart => Method::Restart,
         };
         let call = Call::new(Port::Services, method, Some(name));
-        self.act(
-            call,
-            Duration::ZERO,
-            |world, counts, now| {
-                world.advance(now);
-                world.watch_service(name);
-                if verb == Verb::Restart {
-                    world.watch_restart(name);
-                }
-                let id = world.queue(name, verb, now)?;
-                *match verb {
-                    Verb::Start => &mut counts.starts,
-                    Verb::Stop => &mut counts.stops,
-                    Verb::Restart => &mut counts.restarts,
-                } += 1;
-                Ok(Job { id: id.to_string(), companion: name.clone() })
-            },
-            |_| (),
-        )
-        .await
+        let begin = |world: &mut World, counts: &mut Counts, now| {
+            world.watch_service(name);
+            if verb == Verb::Restart {
+                world.watch_restart(name);
+            }
+            let id = world.queue(name, verb, now)?;
+            *match verb {
+                Verb::Start => &mut counts.starts,
+                Verb::Stop => &mut counts.stops,
+                Verb::Restart => &mut counts.restarts,
+            } += 1;
+            Ok(Job { id: id.to_string(), companion: name.clone() })
+        };
+        self.act(call, begin).await
     }
 
     async fn wait(&self, job: Job) -> PortResult<()> {
         let call = Call::new(Port::Services, Method::Wait, Some(&job.companion));
-        let (number, mode) = self.begin_call(&call);
-        self.strike_before(&call, mode.as_ref(), number).await?;
-        let result = self.end_of(&job).await;
-        let struck = self.strike_after(&call, mode.as_ref()).await;
-        self.end(number, struck.and(result))
+        self.call(&call, self.end_of(&job)).await
     }
 
     /// Returns only after [`FakeHost::hint`], unless the host [reports changes](crate::world::conditions::Conditions):
@@ -175,23 +159,17 @@ impl ServiceManager for FakeHost {
             return self.changed_by_itself().await;
         }
         self.shared.hints.notified().await;
-        std::mem::replace(&mut self.state().hinted, Hint::NONE)
+        self.state().hinted.take().unwrap_or(Hint::NONE)
     }
 
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
         let call = Call::new(Port::Services, Method::ResetFailed, Some(name));
-        self.act(
-            call,
-            Duration::ZERO,
-            |world, counts, now| {
-                world.advance(now);
-                world.watch_service(name);
-                world.reset_failed(name, now)?;
-                counts.resets += 1;
-                Ok(())
-            },
-            |_| (),
-        )
-        .await
+        let reset = |world: &mut World, counts: &mut Counts, now| {
+            world.watch_service(name);
+            world.reset_failed(name, now)?;
+            counts.resets += 1;
+            Ok(())
+        };
+        self.act(call, reset).await
     }
 }

@@ -8,6 +8,7 @@ use companion_core::model::image::ImageRef;
 use crate::host::FakeHost;
 use crate::world::files::RenderOutcome;
 use crate::world::images::{BuildOutcome, Reach};
+use crate::world::units::UnitBytes;
 
 /// Declares methods that call the world's methods of the same name.
 macro_rules! done_to_the_world {
@@ -43,12 +44,7 @@ done_to_the_world! {
     expose_unit(name: &CompanionName);
     change_renderer();
     delete_unit(name: &CompanionName);
-    truncate_unit(name: &CompanionName);
-    garble_unit(name: &CompanionName);
-    put_unmanaged_unit(name: &CompanionName);
-    put_refused_unit(name: &CompanionName);
-    put_directory_at_unit(name: &CompanionName);
-    forbid_unit(name: &CompanionName);
+    put_unit(name: &CompanionName, bytes: UnitBytes);
     refuse_unit(name: &CompanionName, refused: bool);
     mask(name: &CompanionName);
     unmask(name: &CompanionName);
@@ -77,7 +73,6 @@ done_to_the_world! {
     put_image(reference: &ImageRef, contents: &str);
     leave_image(contents: &str);
     publish(reference: &ImageRef, contents: &str);
-    publish_misfit(reference: &ImageRef);
     set_registry(registry: &str, reach: Reach);
     registry_down(registry: &str);
     registry_up(registry: &str);

@@ -32,7 +32,7 @@ impl UnitStore for FakeHost {
     async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
         let call = Call::new(Port::Units, Method::Write, Some(&unit.name));
         let takes = self.state().world.delays.write;
-        self.act(
+        self.act_slowly(
             call,
             takes,
             |world, counts, _| {
@@ -49,7 +49,7 @@ impl UnitStore for FakeHost {
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let call = Call::new(Port::Units, Method::Remove, Some(name));
         let takes = self.state().world.delays.write;
-        self.act(
+        self.act_slowly(
             call,
             takes,
             |world, counts, _| {

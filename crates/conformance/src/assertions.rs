@@ -8,10 +8,12 @@ use std::time::Duration;
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{PortErrorKind, PortResult};
 
-use crate::failure::at_caller;
-
-/// Fails unless both values are equal: the value that was found first, the expected one second, then the reason.
+/// Fails unless both values are equal: the value that was found first, the expected one second. The reason is the
+/// expression of the first, unless another one says more than the name of the case.
 macro_rules! same {
+    ($found:expr, $expected:expr $(,)?) => {
+        $crate::assertions::same!($found, $expected, "`{}`", stringify!($found))
+    };
     ($found:expr, $expected:expr, $($reason:tt)+) => {
         match (&$found, &$expected) {
             (found, expected) => {
@@ -141,20 +143,14 @@ pub(crate) fn each_refused<T>(
 pub(crate) type Looking<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
 
 /// Polls `look` until it returns a value, for at most a minute.
-#[track_caller]
-pub(crate) fn eventually<'a, T>(
-    what: &'a str,
-    look: impl Fn() -> Looking<'a, T> + Send,
-) -> impl Future<Output = T> {
-    at_caller(async move {
-        for _ in 0..600 {
-            if let Some(seen) = look().await {
-                return seen;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+pub(crate) async fn eventually<'a, T>(what: &str, look: impl Fn() -> Looking<'a, T> + Send) -> T {
+    for _ in 0..600 {
+        if let Some(seen) = look().await {
+            return seen;
         }
-        panic!("waited for a minute in vain: {what}")
-    })
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("waited for a minute in vain: {what}")
 }
 
 /// Starts `call` and drops it at its first await that is pending.

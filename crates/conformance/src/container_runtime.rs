@@ -9,7 +9,6 @@ use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerRuntime, PortErrorKind};
 
 use crate::assertions::{Done as _, all_read, each_refused, only, refused, same};
-use crate::failure::at_caller;
 use crate::{Arranged, HostWorld, Unarranged, suite};
 
 /// A host without containers, and ways to create them.
@@ -39,24 +38,14 @@ pub trait ContainerWorld: HostWorld {
 
 type World = dyn ContainerWorld;
 
-#[track_caller]
-fn state_of<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-) -> impl Future<Output = ContainerState> + Send + 'a {
-    at_caller(async move {
-        let names = BTreeSet::from([name.clone()]);
-        only(all_read(world.containers().observe(&names).await), name)
-    })
+async fn state_of(world: &World, name: &CompanionName) -> ContainerState {
+    let names = BTreeSet::from([name.clone()]);
+    only(all_read(world.containers().observe(&names).await), name)
 }
 
 fn ours(status: &str) -> ContainerState {
     let status = status.to_owned();
     ContainerState::Ours { status }
-}
-
-async fn a_name_without_a_container_is_absent(world: &World) {
-    same!(state_of(world, &world.name(0)).await, ContainerState::Absent, "there is no container");
 }
 
 async fn the_answer_has_an_entry_for_every_name(world: &World) {
@@ -69,32 +58,20 @@ async fn the_answer_has_an_entry_for_every_name(world: &World) {
 
 async fn container_with_the_ownership_label_is_managed_and_has_a_state(world: &World) {
     world.run_ours(&world.name(0)).await;
-    same!(state_of(world, &world.name(0)).await, ours("running"), "the container runs");
+    same!(state_of(world, &world.name(0)).await, ours("running"));
     world.pause(&world.name(0)).await;
     same!(state_of(world, &world.name(0)).await, ours("paused"), "the container is paused");
     world.leave_ours(&world.name(1)).await;
     same!(state_of(world, &world.name(1)).await, ours("exited"), "the container exited");
 }
 
-async fn container_without_the_ownership_label_is_unmanaged(world: &World) {
-    world.run_unmanaged(&world.name(0)).await;
-    let state = state_of(world, &world.name(0)).await;
-    assert!(
-        matches!(state, ContainerState::Unmanaged { .. }),
-        "the container is unmanaged and stays: {state:?}"
-    );
-}
-
 async fn an_unmanaged_container_is_never_removed(world: &World) {
     let name = world.name(0);
     world.run_unmanaged(&name).await;
-    let removed = world.containers().remove(&name).await;
-    refused(removed, PortErrorKind::Conflict);
-    let state = state_of(world, &name).await;
-    assert!(
-        matches!(state, ContainerState::Unmanaged { .. }),
-        "the container is unmanaged and stays: {state:?}"
-    );
+    let before = state_of(world, &name).await;
+    assert!(matches!(before, ContainerState::Unmanaged { .. }), "it is unmanaged: {before:?}");
+    refused(world.containers().remove(&name).await, PortErrorKind::Conflict);
+    same!(state_of(world, &name).await, before, "it stays");
 }
 
 async fn managed_container_is_removed_in_any_state(world: &World) {
@@ -103,25 +80,21 @@ async fn managed_container_is_removed_in_any_state(world: &World) {
     world.run_ours(&paused).await;
     world.pause(&paused).await;
     world.leave_ours(&left).await;
-    for name in [running, paused, left] {
-        world.containers().remove(&name).await.done();
-        same!(state_of(world, &name).await, ContainerState::Absent, "there is no container");
+    for name in [&running, &paused, &left] {
+        for _ in ["what is there", "what is not there"] {
+            world.containers().remove(name).await.done();
+            same!(state_of(world, name).await, ContainerState::Absent);
+        }
     }
-}
-
-async fn removing_what_is_not_there_is_a_success(world: &World) {
-    let name = world.name(0);
-    world.containers().remove(&name).await.done();
-    world.leave_ours(&name).await;
-    world.containers().remove(&name).await.done();
-    world.containers().remove(&name).await.done();
+    world.run_ours(&left).await;
+    same!(state_of(world, &left).await, ours("running"), "the name can be taken again");
 }
 
 async fn removing_one_container_touches_no_other(world: &World) {
     world.leave_ours(&world.name(0)).await;
     world.run_ours(&world.name(1)).await;
     world.containers().remove(&world.name(0)).await.done();
-    same!(state_of(world, &world.name(1)).await, ours("running"), "the container runs");
+    same!(state_of(world, &world.name(1)).await, ours("running"));
 }
 
 async fn looking_at_containers_changes_nothing(world: &World) {
@@ -130,24 +103,10 @@ async fn looking_at_containers_changes_nothing(world: &World) {
     let names: BTreeSet<_> = (0..3).map(|number| world.name(number)).collect();
     let before = all_read(world.containers().observe(&names).await);
     for _ in 0..2 {
-        same!(
-            all_read(world.containers().observe(&names).await),
-            before,
-            "reading changes nothing"
-        );
+        same!(all_read(world.containers().observe(&names).await), before);
     }
-    assert!(
-        world.containers().observe(&BTreeSet::new()).await.is_empty(),
-        "the answer about no name is empty"
-    );
-}
-
-async fn a_name_that_was_freed_can_be_taken_again(world: &World) {
-    let name = world.name(0);
-    world.leave_ours(&name).await;
-    world.containers().remove(&name).await.done();
-    world.run_ours(&name).await;
-    same!(state_of(world, &name).await, ours("running"), "the container runs");
+    let nobody = world.containers().observe(&BTreeSet::new()).await;
+    assert!(nobody.is_empty(), "the answer about no name is empty");
 }
 
 async fn a_container_that_cannot_be_read_hides_no_other(world: &World) -> Arranged {
@@ -158,10 +117,8 @@ async fn a_container_that_cannot_be_read_hides_no_other(world: &World) -> Arrang
     let names = BTreeSet::from([hidden.clone(), seen.clone(), absent.clone()]);
     let mut states = world.containers().observe(&names).await;
     assert!(states.keys().eq(&names), "the answer has an entry for every name");
-    assert!(
-        states.remove(&hidden).is_some_and(|state| state.is_err()),
-        "the unreadable entry is an error"
-    );
+    let unreadable = states.remove(&hidden).is_some_and(|state| state.is_err());
+    assert!(unreadable, "the unreadable entry is an error");
     let rest = BTreeMap::from([(seen, ours("running")), (absent, ContainerState::Absent)]);
     same!(all_read(states), rest, "the other entries are readable");
     Ok(())
@@ -176,25 +133,13 @@ async fn without_a_container_host_reading_is_unavailable(world: &World) -> Arran
     Ok(())
 }
 
-/// Calls a macro with the cases of this suite, each with the traits that it needs.
-#[macro_export]
-macro_rules! container_runtime_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { container_runtime $(, $world)?:
-            a_name_without_a_container_is_absent,
-            the_answer_has_an_entry_for_every_name,
-            container_with_the_ownership_label_is_managed_and_has_a_state,
-            container_without_the_ownership_label_is_unmanaged,
-            an_unmanaged_container_is_never_removed,
-            managed_container_is_removed_in_any_state,
-            removing_what_is_not_there_is_a_success,
-            removing_one_container_touches_no_other,
-            looking_at_containers_changes_nothing,
-            a_name_that_was_freed_can_be_taken_again,
-            a_container_that_cannot_be_read_hides_no_other,
-            without_a_container_host_reading_is_unavailable,
-        }
-    };
+suite! { container_runtime, ContainerWorld:
+    the_answer_has_an_entry_for_every_name,
+    container_with_the_ownership_label_is_managed_and_has_a_state,
+    an_unmanaged_container_is_never_removed,
+    managed_container_is_removed_in_any_state,
+    removing_one_container_touches_no_other,
+    looking_at_containers_changes_nothing,
+    a_container_that_cannot_be_read_hides_no_other,
+    without_a_container_host_reading_is_unavailable,
 }
-
-container_runtime_cases!(suite, ContainerWorld);

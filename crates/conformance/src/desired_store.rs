@@ -45,11 +45,7 @@ async fn recorded_specification_is_loaded_unchanged(world: &World) {
     same!(desired.present().count(), 2, "both companions are recorded");
     for number in 0..2 {
         let spec = world.spec(number);
-        same!(
-            desired.companion(&spec.name).unwrap().spec,
-            spec,
-            "the specification is loaded unchanged"
-        );
+        same!(desired.companion(&spec.name).unwrap().spec, spec);
     }
 }
 
@@ -85,27 +81,21 @@ async fn intent_changes_no_other_companion(world: &World) {
     world.install(&other).await;
     world.remove(&other.name).await;
     let after = world.desired().load().await.done().generation(&one.name);
-    same!(after, before, "nothing changed");
+    same!(after, before);
 }
 
 async fn what_one_instance_recorded_another_one_loads(world: &World) {
     world.install(&world.spec(0)).await;
     let one = world.desired().load().await.done();
-    same!(world.another().load().await.done(), one, "each instance loads the same");
+    for instance in [world.another(), world.desired()] {
+        same!(instance.load().await.done(), one, "each instance loads the same");
+    }
 }
 
 async fn corrupt_record_is_invalid_and_not_empty(world: &World) {
     world.install(&world.spec(0)).await;
     world.corrupt().await;
     refused(world.desired().load().await, PortErrorKind::Invalid);
-}
-
-async fn loading_changes_nothing(world: &World) {
-    world.install(&world.spec(0)).await;
-    let before = world.desired().load().await.done();
-    for _ in 0..3 {
-        same!(world.desired().load().await.done(), before, "nothing changed");
-    }
 }
 
 async fn a_record_that_may_not_be_read_is_denied_and_not_empty(world: &World) -> Arranged {
@@ -115,22 +105,13 @@ async fn a_record_that_may_not_be_read_is_denied_and_not_empty(world: &World) ->
     Ok(())
 }
 
-/// Calls a macro with the cases of this suite, each with the traits that it needs.
-#[macro_export]
-macro_rules! desired_store_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { desired_store $(, $world)?:
-            new_host_has_an_empty_desired_state,
-            recorded_specification_is_loaded_unchanged,
-            removal_is_recorded_with_its_hook,
-            every_intent_has_a_greater_generation,
-            intent_changes_no_other_companion,
-            what_one_instance_recorded_another_one_loads,
-            corrupt_record_is_invalid_and_not_empty,
-            loading_changes_nothing,
-            a_record_that_may_not_be_read_is_denied_and_not_empty,
-        }
-    };
+suite! { desired_store, DesiredWorld:
+    new_host_has_an_empty_desired_state,
+    recorded_specification_is_loaded_unchanged,
+    removal_is_recorded_with_its_hook,
+    every_intent_has_a_greater_generation,
+    intent_changes_no_other_companion,
+    what_one_instance_recorded_another_one_loads,
+    corrupt_record_is_invalid_and_not_empty,
+    a_record_that_may_not_be_read_is_denied_and_not_empty,
 }
-
-desired_store_cases!(suite, DesiredWorld);

@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::panic::{self, Location, PanicHookInfo};
+use std::panic::{self, PanicHookInfo};
 use std::sync::Once;
 use std::thread;
 
@@ -30,7 +30,6 @@ impl fmt::Display for Failure {
 
 thread_local! {
     static IS_CASE: Cell<bool> = const { Cell::new(false) };
-    static CALLER: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -40,26 +39,7 @@ pub(crate) fn recorded<T>(part: impl FnOnce() -> thread::Result<T>) -> Result<T,
     IS_CASE.set(true);
     let result = part();
     IS_CASE.set(false);
-    CALLER.set(None);
     result.map_err(|payload| Failure { place: PLACE.take(), reason: message(&*payload) })
-}
-
-/// Attributes a failure in `future` to the caller of this function, as `#[track_caller]` does for functions that are
-/// not async.
-#[track_caller]
-pub(crate) fn at_caller<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let place = Location::caller();
-    async move {
-        let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|context| {
-            let outer = CALLER.get();
-            CALLER.set(outer.or(Some(place)));
-            let polled = future.as_mut().poll(context);
-            CALLER.set(outer);
-            polled
-        })
-        .await
-    }
 }
 
 fn note_places() {
@@ -70,8 +50,7 @@ fn note_places() {
             if !IS_CASE.get() {
                 return before(info);
             }
-            let place = CALLER.get().or_else(|| info.location());
-            let text = place.map(|place| format!("{}:{}", place.file(), place.line()));
+            let text = info.location().map(|place| format!("{}:{}", place.file(), place.line()));
             PLACE.replace(text);
         }));
     });

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageId, ImageRef, ImageSource, ImageState, PresentImage};
-use companion_core::ports::{ImageProvider, PortResult};
+use companion_core::ports::{ImageProvider, PortErrorKind, PortResult};
 
-use crate::assertions::{Done as _, only};
-use crate::failure::at_caller;
+use crate::assertions::{Done as _, only, refused, same};
 use crate::{Arranged, HostWorld, Unarranged, suite};
 
 mod archived;
@@ -114,14 +113,18 @@ async fn observed(world: &World, source: &ImageSource) -> PortResult<ImageState>
     only(world.images().observe(&sources).await, &world.name())
 }
 
-#[track_caller]
-fn state(world: &World) -> impl Future<Output = ImageState> + Send + '_ {
-    at_caller(async { observed(world, &world.source()).await.done() })
+async fn state(world: &World) -> ImageState {
+    observed(world, &world.source()).await.done()
 }
 
-#[track_caller]
-fn ensure(world: &World) -> impl Future<Output = PresentImage> + Send + '_ {
-    at_caller(async { world.images().ensure(&world.source()).await.done() })
+async fn ensure(world: &World) -> PresentImage {
+    world.images().ensure(&world.source()).await.done()
+}
+
+/// Fails unless the image of `source` cannot be made for that reason, and none is present.
+async fn none_is_made(world: &World, source: &ImageSource, kind: PortErrorKind) {
+    refused(world.images().ensure(source).await, kind);
+    same!(observed(world, source).await.done().present, None, "no image is present");
 }
 
 fn only_pulled(world: &World) -> ImageSource {
@@ -132,66 +135,50 @@ fn only_built(world: &World) -> ImageSource {
     ImageSource { pull: None, ..world.source() }
 }
 
-/// Calls a macro with the cases of this suite, each with the traits that it needs.
-#[macro_export]
-macro_rules! image_provider_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { image_provider $(, $world)?:
-            an_image_that_nobody_made_is_absent_and_its_context_known,
-            the_answer_has_an_entry_for_every_name,
-            the_first_context_that_exists_is_built_from,
-            an_image_that_is_present_and_current_is_not_made_again,
-            other_build_arguments_are_another_context,
-            an_image_of_a_context_that_changed_is_not_current_and_is_built_again,
-            replaced_image_is_dangling_until_it_is_pruned,
-            a_dangling_image_is_reported_for_its_own_source_only,
-            pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing,
-            unmanaged_image_is_never_dangling,
-            an_image_that_was_built_stays_current_when_its_context_is_gone,
-            an_image_that_was_removed_is_made_again,
-            observing_images_changes_nothing,
-            what_one_instance_built_another_one_sees_and_builds_no_more,
-            concurrent_requests_for_one_image_return_the_same,
-            a_build_that_was_fixed_gives_the_image,
-            a_build_that_is_dropped_half_way_leaves_a_whole_image_or_none,
-            a_name_that_another_image_took_is_not_current_and_built_again,
-            pruning_nothing_is_a_success,
-            reading_contacts_no_registry,
-            an_image_with_a_context_is_built_from_it_without_a_registry,
-            an_image_without_a_context_is_pulled,
-            a_pulled_image_stays_current_whatever_becomes_of_its_registry,
-            a_source_whose_contexts_are_gone_is_pulled,
-            a_first_build_that_fails_is_made_up_for_by_a_pull,
-            a_later_build_that_fails_leaves_the_image_and_contacts_no_registry,
-            a_build_that_fails_without_a_registry_to_ask_is_invalid,
-            a_source_with_neither_context_nor_registry_is_not_found,
-            an_image_that_the_registry_does_not_have_is_not_found,
-            unreachable_registry_is_transient,
-            untrusted_registry_is_contacted_only_if_permitted [TlsPerPull],
-            a_pulled_image_that_was_removed_is_pulled_again,
-            a_registry_that_came_back_gives_the_image,
-            a_first_build_that_fails_while_the_registry_is_down_leaves_nothing,
-            a_build_that_fails_for_an_image_that_no_registry_has_is_invalid,
-            pulled_image_is_replaced_by_the_repaired_build,
-            replaced_image_in_use_is_neither_dangling_nor_pruned,
-            builds_that_fail_or_are_dropped_leave_nothing_in_the_store,
-            damaged_image_is_not_present_and_is_made_again,
-            image_with_copied_labels_is_not_current_and_is_replaced,
-            image_with_copied_labels_is_not_used_without_a_context,
-            lost_image_returns_without_build_or_registry,
-            lost_image_of_an_older_context_returns_while_its_build_fails,
-            lost_pulled_image_returns_without_its_registry,
-            taken_name_returns_to_the_image_without_a_build,
-            archive_that_was_replaced_is_not_restored,
-            archive_of_an_unneeded_image_is_removed,
-            present_image_survives_a_power_loss,
-            without_the_container_program_images_are_unavailable,
-            a_registry_that_asks_for_credentials_denies_the_image,
-            image_for_another_architecture_is_invalid_and_not_present,
-            an_image_that_is_named_by_its_digest_is_that_image_or_none,
-            an_untrusted_registry_is_refused,
-        }
-    };
+suite! { image_provider, ImageWorld:
+    an_image_that_nobody_made_is_absent_and_its_context_known,
+    the_answer_has_an_entry_for_every_name,
+    the_first_context_that_exists_is_built_from,
+    other_build_arguments_are_another_context,
+    an_image_of_a_context_that_changed_is_not_current_and_is_built_again,
+    replaced_image_is_dangling_until_it_is_pruned,
+    a_dangling_image_is_reported_for_its_own_source_only,
+    pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing,
+    an_image_that_was_built_stays_current_when_its_context_is_gone,
+    an_image_that_was_removed_is_made_again,
+    what_one_instance_built_another_one_sees_and_builds_no_more,
+    concurrent_requests_for_one_image_return_the_same,
+    a_build_that_was_fixed_gives_the_image,
+    a_build_that_is_dropped_half_way_leaves_a_whole_image_or_none,
+    a_name_that_another_image_took_is_not_current_and_built_again,
+    reading_changes_nothing_and_contacts_no_registry,
+    an_image_with_a_context_is_built_from_it_without_a_registry,
+    an_image_without_a_context_is_pulled,
+    a_pulled_image_stays_current_whatever_becomes_of_its_registry,
+    a_source_whose_contexts_are_gone_is_pulled,
+    a_later_build_that_fails_leaves_the_image_and_contacts_no_registry,
+    a_source_with_neither_context_nor_registry_is_not_found,
+    an_image_that_the_registry_does_not_have_is_not_found,
+    unreachable_registry_is_transient_until_it_is_back,
+    untrusted_registry_is_contacted_only_if_permitted [TlsPerPull],
+    a_first_build_that_fails_while_the_registry_is_down_leaves_nothing,
+    a_build_that_fails_for_an_image_that_no_registry_has_is_invalid,
+    a_first_build_that_fails_is_made_up_for_by_a_pull_until_it_is_repaired,
+    replaced_image_in_use_is_neither_dangling_nor_pruned,
+    builds_that_fail_or_are_dropped_leave_nothing_in_the_store,
+    damaged_image_is_not_present_and_is_made_again,
+    image_with_copied_labels_is_not_current_and_is_replaced,
+    image_with_copied_labels_is_not_used_without_a_context,
+    lost_image_returns_without_build_or_registry,
+    lost_image_of_an_older_context_returns_while_its_build_fails,
+    lost_pulled_image_returns_without_its_registry,
+    taken_name_returns_to_the_image_without_a_build,
+    archive_that_was_replaced_is_not_restored,
+    archive_of_an_unneeded_image_is_removed,
+    present_image_survives_a_power_loss,
+    without_the_container_program_images_are_unavailable,
+    a_registry_that_asks_for_credentials_denies_the_image,
+    image_for_another_architecture_is_invalid_and_not_present,
+    an_image_that_is_named_by_its_digest_is_that_image_or_none,
+    an_untrusted_registry_is_refused,
 }
-
-image_provider_cases!(suite, ImageWorld);

@@ -33,24 +33,12 @@ async fn leader(leadership: &dyn Leadership) -> String {
     }
 }
 
-async fn host_without_a_leader_can_be_led(world: &World) {
-    let _lease = lease(&*world.leadership()).await;
-}
-
 async fn lease_excludes_every_other_instance(world: &World) {
-    let _lease = lease(&*world.leadership()).await;
-    leader(&*world.another()).await;
-}
-
-async fn lease_excludes_a_second_one_of_the_same_instance(world: &World) {
     let leadership = world.leadership();
     let _lease = lease(&*leadership).await;
-    leader(&*leadership).await;
-}
-
-async fn leader_is_named(world: &World) {
-    let _lease = lease(&*world.leadership()).await;
-    assert_ne!(leader(&*world.another()).await, "", "the leader has a name");
+    for instance in [leadership, world.another()] {
+        assert_ne!(leader(&*instance).await, "", "the leader has a name");
+    }
 }
 
 async fn dropped_lease_frees_the_leadership(world: &World) {
@@ -69,19 +57,8 @@ async fn refused_attempt_changes_nothing_for_the_leader(world: &World) {
     let _lease = lease(&*world.another()).await;
 }
 
-/// Calls a macro with the cases of this suite, each with the traits that it needs.
-#[macro_export]
-macro_rules! leadership_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { leadership $(, $world)?:
-            host_without_a_leader_can_be_led,
-            lease_excludes_every_other_instance,
-            lease_excludes_a_second_one_of_the_same_instance,
-            leader_is_named,
-            dropped_lease_frees_the_leadership,
-            refused_attempt_changes_nothing_for_the_leader,
-        }
-    };
+suite! { leadership, LeadershipWorld:
+    lease_excludes_every_other_instance,
+    dropped_lease_frees_the_leadership,
+    refused_attempt_changes_nothing_for_the_leader,
 }
-
-leadership_cases!(suite, LeadershipWorld);

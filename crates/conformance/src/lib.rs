@@ -61,29 +61,6 @@
 //! # }
 //! ```
 //!
-//! # One test function for each case
-//!
-//! The macros of the suites (`container_runtime_cases!` and so on) call a macro of yours with the names of the cases
-//! and what each needs:
-//!
-//! ```text
-//! macro_rules! on_my_host {
-//!     ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
-//!         mod $suite {
-//!             use companion_conformance::{$suite, Options};
-//!             $(
-//!                 #[tokio::test]
-//!                 async fn $case() {
-//!                     let one = Options::only(stringify!($case));
-//!                     $suite::check(&one, super::MyWorld::new).await.assert_held_but_for(&[]);
-//!                 }
-//!             )*
-//!         }
-//!     };
-//! }
-//! companion_conformance::container_runtime_cases!(on_my_host);
-//! ```
-//!
 //! # What a world must arrange
 //!
 //! All methods of the trait without a default body. For conditions that only some hosts can arrange, such as a full

@@ -10,8 +10,7 @@ use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Ve
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortResult, ServiceManager};
 
-use crate::assertions::{Done as _, all_read, eventually, only};
-use crate::failure::at_caller;
+use crate::assertions::{Done as _, Looking, all_read, eventually, only, same};
 use crate::{Arranged, HostWorld, Trait, Unarranged, suite};
 
 mod changes;
@@ -128,34 +127,21 @@ pub trait ServiceWorld: HostWorld {
 type World = dyn ServiceWorld;
 
 /// The state of `name`, without the rendering that the unit store put into its revisions.
-#[track_caller]
-fn state_of<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-) -> impl Future<Output = ServiceState> + Send + 'a {
-    let rendered = rendered_state_of(world, name);
-    at_caller(async move {
-        let mut state = rendered.await;
-        let loaded = match &mut state.unit {
-            LoadedUnit::FromStore { revision } => revision.as_mut(),
-            _ => None,
-        };
-        for revision in loaded.into_iter().chain(&mut state.running) {
-            *revision = revision.with_rendering(None);
-        }
-        state
-    })
+async fn state_of(world: &World, name: &CompanionName) -> ServiceState {
+    let mut state = rendered_state_of(world, name).await;
+    let loaded = match &mut state.unit {
+        LoadedUnit::FromStore { revision } => revision.as_mut(),
+        _ => None,
+    };
+    for revision in loaded.into_iter().chain(&mut state.running) {
+        *revision = revision.with_rendering(None);
+    }
+    state
 }
 
-#[track_caller]
-fn rendered_state_of<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-) -> impl Future<Output = ServiceState> + Send + 'a {
-    at_caller(async move {
-        let names = BTreeSet::from([name.clone()]);
-        only(all_read(world.services().observe(&names).await), name)
-    })
+async fn rendered_state_of(world: &World, name: &CompanionName) -> ServiceState {
+    let names = BTreeSet::from([name.clone()]);
+    only(all_read(world.services().observe(&names).await), name)
 }
 
 fn has(world: &World, one: Trait) -> bool {
@@ -163,218 +149,194 @@ fn has(world: &World, one: Trait) -> bool {
 }
 
 /// Loads what is in the store, on a host where that takes a reload.
-#[track_caller]
-fn load_all(world: &World) -> impl Future<Output = ()> + Send + '_ {
-    at_caller(async move {
-        if has(world, Trait::LoadsUnits) {
-            world.services().reload().await.done();
-        }
-    })
+async fn load_all(world: &World) {
+    if has(world, Trait::LoadsUnits) {
+        world.services().reload().await.done();
+    }
 }
 
-#[track_caller]
-fn load<'a>(world: &'a World, unit: &'a UnitSpec) -> impl Future<Output = ()> + Send + 'a {
-    let loaded = load_all(world);
-    at_caller(async move {
-        world.write(unit).await;
-        loaded.await;
-    })
+async fn load(world: &World, unit: &UnitSpec) {
+    world.write(unit).await;
+    load_all(world).await;
 }
 
 /// Takes the unit of `name` from the store, and unloads it.
-#[track_caller]
-fn unload<'a>(world: &'a World, name: &'a CompanionName) -> impl Future<Output = ()> + Send + 'a {
-    let loaded = load_all(world);
-    at_caller(async move {
-        world.delete(name).await;
-        loaded.await;
-    })
+async fn unload(world: &World, name: &CompanionName) {
+    world.delete(name).await;
+    load_all(world).await;
 }
 
 /// Carries out `verb` and waits for its end.
-#[track_caller]
-fn carry_out<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-    verb: Verb,
-) -> impl Future<Output = PortResult<()>> + Send + 'a {
-    at_caller(async move {
-        let services = world.services();
-        let job = services.begin(name, verb).await.done();
-        let result = services.wait(job).await;
-        if verb != Verb::Stop {
-            world.ready(name).await;
-        }
-        result
-    })
+async fn carry_out(world: &World, name: &CompanionName, verb: Verb) -> PortResult<()> {
+    let services = world.services();
+    let job = services.begin(name, verb).await.done();
+    let result = services.wait(job).await;
+    if verb != Verb::Stop {
+        world.ready(name).await;
+    }
+    result
 }
 
-#[track_caller]
-fn done<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-    verb: Verb,
-) -> impl Future<Output = ()> + Send + 'a {
-    let ended = carry_out(world, name, verb);
-    at_caller(async move { ended.await.done() })
+async fn done(world: &World, name: &CompanionName, verb: Verb) {
+    carry_out(world, name, verb).await.done();
 }
 
-#[track_caller]
-fn start<'a>(world: &'a World, name: &'a CompanionName) -> impl Future<Output = ()> + Send + 'a {
-    done(world, name, Verb::Start)
+async fn start(world: &World, name: &CompanionName) {
+    done(world, name, Verb::Start).await;
 }
 
-#[track_caller]
-fn stop<'a>(world: &'a World, name: &'a CompanionName) -> impl Future<Output = ()> + Send + 'a {
-    done(world, name, Verb::Stop)
+async fn stop(world: &World, name: &CompanionName) {
+    done(world, name, Verb::Stop).await;
 }
 
-#[track_caller]
-fn restart<'a>(world: &'a World, name: &'a CompanionName) -> impl Future<Output = ()> + Send + 'a {
-    done(world, name, Verb::Restart)
+async fn restart(world: &World, name: &CompanionName) {
+    done(world, name, Verb::Restart).await;
 }
 
-#[track_caller]
-fn run<'a>(world: &'a World, unit: &'a UnitSpec) -> impl Future<Output = ()> + Send + 'a {
-    let (loaded, started) = (load(world, unit), start(world, &unit.name));
-    at_caller(async move {
-        loaded.await;
-        started.await;
-    })
+async fn run(world: &World, unit: &UnitSpec) {
+    load(world, unit).await;
+    start(world, &unit.name).await;
 }
 
-#[track_caller]
-fn becomes<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-    what: &'a str,
+async fn becomes(
+    world: &World,
+    name: &CompanionName,
+    what: &str,
     is: fn(&ServiceState) -> bool,
-) -> impl Future<Output = ServiceState> + Send + 'a {
-    let look = move || -> crate::assertions::Looking<'a, ServiceState> {
-        Box::pin(async move { Some(state_of(world, name).await).filter(is) })
+) -> ServiceState {
+    let look = || -> Looking<'_, ServiceState> {
+        Box::pin(async { Some(state_of(world, name).await).filter(is) })
     };
-    eventually(what, look)
+    eventually(what, look).await
+}
+
+/// Kills the program of `unit`, which restarts after `delay` seconds, and waits until it waits for its next start.
+async fn kill_before_restart(world: &World, delay: u32) -> UnitSpec {
+    let mut unit = world.unit(0);
+    unit.container.restart_delay = Some(delay);
+    run(world, &unit).await;
+    world.kill(&unit.name).await;
+    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
+    let state = becomes(world, &unit.name, "it waits", waits).await;
+    assert!(!state.is_down(), "a service that waits for its restart is not down: {state:?}");
+    unit
+}
+
+/// Starts `unit` without waiting, and waits until its service is as `is` says.
+async fn begin(
+    world: &World,
+    unit: &UnitSpec,
+    what: &str,
+    is: fn(&ServiceState) -> bool,
+) -> ServiceState {
+    load(world, unit).await;
+    drop(world.services().begin(&unit.name, Verb::Start).await.done());
+    becomes(world, &unit.name, what, is).await
+}
+
+fn has_failed(state: &ServiceState) -> bool {
+    state.run == RunState::Failed
+}
+
+/// Fails unless the service of `name` is as it was, but for the time that it is up.
+async fn is_untouched(world: &World, name: &CompanionName, before: &ServiceState) {
+    let after = state_of(world, name).await;
+    assert!(after.up_for >= before.up_for, "the time since it is up does not shrink");
+    same!(ServiceState { up_for: before.up_for, ..after }, *before, "it is untouched");
 }
 
 /// Kills the program of `name`, and waits until the host has started it again.
-#[track_caller]
-fn kill_and_await_restart<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-) -> impl Future<Output = ServiceState> + Send + 'a {
-    at_caller(async move {
-        let before = state_of(world, name).await.run_id;
-        world.kill(name).await;
-        if has(world, Trait::RestartDelay) {
-            let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-            becomes(world, name, "it waits for its next start", waits).await;
-        }
-        let look = || -> crate::assertions::Looking<'_, ServiceState> {
-            Box::pin(async {
-                let state = state_of(world, name).await;
-                (state.is_up() && state.run_id != before).then_some(state)
-            })
-        };
-        eventually("it runs again", look).await
-    })
-}
-
-/// Calls a macro with the cases of this suite, each with the traits that it needs.
-#[macro_export]
-macro_rules! service_manager_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { service_manager $(, $world)?:
-            a_unit_that_nobody_wrote_is_absent,
-            the_answer_has_an_entry_for_every_name,
-            a_written_unit_is_not_known_before_a_reload [LoadsUnits],
-            loading_a_unit_starts_nothing,
-            a_unit_that_is_shadowed_is_from_elsewhere [Overrides],
-            a_reload_does_not_touch_what_runs [LoadsUnits],
-            a_newer_unit_reaches_the_process_by_a_reload_and_a_restart [LoadsUnits],
-            a_newer_unit_reaches_the_process_by_a_restart,
-            an_invalid_unit_fails_no_load_and_hides_no_other,
-            a_unit_whose_file_vanished_runs_on_until_it_is_stopped,
-            reading_changes_nothing,
-            a_reload_forgets_a_unit_whose_file_is_gone_and_that_does_not_run [LoadsUnits],
-            a_unit_that_comes_back_is_loaded_again,
-            a_unit_that_comes_back_finds_what_ran_on,
-            a_reload_without_a_change_changes_nothing [LoadsUnits],
-            concurrent_reloads_both_load_the_current_files [LoadsUnits],
-            invalid_unit_is_absent_and_keeps_running,
-            what_another_instance_loaded_is_seen_by_this_one [LoadsUnits],
-            an_unmanaged_unit_names_no_revision,
-            an_unmanaged_service_that_somebody_started_names_no_revision,
-            a_unit_that_is_shadowed_no_more_is_from_the_store_again [Overrides],
-            a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped,
-            a_started_unit_runs_at_the_revision_that_was_loaded,
-            starting_what_runs_is_done_and_changes_nothing,
-            a_stopped_unit_is_down_and_stays_loaded,
-            stopping_what_does_not_run_is_done,
-            a_restart_starts_what_does_not_run,
-            a_job_that_is_dropped_goes_on,
-            each_start_is_another_run,
-            a_service_that_is_up_has_a_run_id_and_a_restart_changes_it,
-            a_restart_of_what_runs_is_another_run,
-            two_starts_of_one_unit_are_both_done,
-            two_stops_of_one_unit_are_both_done,
-            of_a_start_and_a_stop_the_last_one_counts,
-            of_a_stop_and_a_start_the_last_one_counts,
-            a_job_that_is_replaced_ends_without_an_error,
-            program_that_ignores_a_stop_is_killed_and_the_stop_is_done,
-            the_end_of_a_job_is_seen_by_another_instance,
-            a_job_that_ended_can_still_be_asked_for,
-            a_job_of_nobody_is_invalid,
-            jobs_of_several_units_run_concurrently,
-            one_units_jobs_do_not_touch_another_unit,
-            a_stopped_unit_stays_stopped_through_a_reload [LoadsUnits],
-            a_program_that_was_killed_waits_for_its_next_start_and_comes_back,
-            a_frozen_program_is_up_and_frozen,
-            a_program_that_ends_well_is_not_started_again_where_only_failures_are,
-            a_program_that_ends_with_an_error_and_is_not_started_again_failed,
-            a_killed_program_that_is_not_started_again_failed,
-            a_stop_of_what_waits_for_its_next_start_keeps_it_down [RestartDelay],
-            a_start_of_what_waits_for_its_next_start_is_done_with_it [RestartDelay],
-            a_restart_of_what_waits_for_its_next_start_does_not_wait [RestartDelay],
-            automatic_restarts_are_counted_until_the_next_start,
-            what_runs_after_its_unit_vanished_is_not_started_again [LoadsUnits],
-            unfrozen_program_is_the_same_run,
-            a_frozen_program_can_be_stopped,
-            killing_one_program_ends_no_other,
-            what_does_not_run_has_been_up_for_no_time,
-            a_start_without_the_image_ends_its_job_as_failed [FailedStarts],
-            a_failed_unit_stays_failed_until_it_is_reset [KeepsFailures, FailedStarts],
-            resetting_what_did_not_fail_or_is_not_loaded_is_a_success [KeepsFailures],
-            a_held_unit_says_so_and_is_not_started [Holds],
-            a_unit_that_was_started_too_often_starts_only_after_a_reset [KeepsFailures, StartLimit],
-            a_unit_that_ended_well_too_often_says_that_it_hit_its_limit [StartLimit],
-            stopping_what_failed_is_done_and_leaves_it_failed [FailedStarts],
-            repaired_service_starts_without_a_reset,
-            a_failed_unit_whose_file_is_gone_is_forgotten_by_a_reset [KeepsFailures, FailedStarts],
-            resetting_a_healthy_unit_touches_no_run_and_forgets_its_restarts [KeepsFailures],
-            resetting_one_unit_forgives_no_other [KeepsFailures, FailedStarts],
-            holding_ends_nothing_that_runs_and_it_can_be_stopped [Holds],
-            stopping_what_is_held_and_does_not_run_is_done [Holds],
-            a_released_unit_starts [Holds],
-            a_unit_that_waits_long_between_restarts_has_no_start_limit,
-            a_unit_that_loops_is_counted_and_not_down_before_its_limit [RestartDelay],
-            the_log_of_a_failed_run_is_there_to_its_last_line [Logs],
-            the_log_of_a_failed_start_names_the_missing_image [FailedStarts, Logs],
-            a_later_run_has_another_log [FailedStarts, Logs],
-            a_log_is_answered_for_every_name_and_reading_it_changes_nothing [Logs],
-            a_drop_in_changes_neither_source_nor_revision [LoadsUnits],
-            a_drop_in_is_named_once_it_is_loaded [LoadsUnits],
-            a_service_that_cannot_be_read_hides_no_other,
-            reload_is_refused_if_a_broken_unmanaged_file_would_unload_units [LoadsUnits],
-            reload_without_a_generator_unloads_no_managed_unit [LoadsUnits],
-            rate_limited_reload_is_transient_and_loads_nothing [LoadsUnits],
-            a_job_that_is_not_waited_for_long_enough_may_yet_be_done,
-            without_a_service_manager_every_call_is_unavailable,
-            a_start_without_the_image_fails_and_nothing_runs,
-            a_start_or_stop_by_another_instance_wakes_whoever_waits [Changes],
-            the_end_of_a_job_and_of_a_program_wake_whoever_waits [Changes],
-            a_change_while_nobody_waits_is_reported_to_the_next_call [Changes],
-        }
+async fn kill_and_await_restart(world: &World, name: &CompanionName) -> ServiceState {
+    let before = state_of(world, name).await.run_id;
+    world.kill(name).await;
+    if has(world, Trait::RestartDelay) {
+        let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
+        becomes(world, name, "it waits for its next start", waits).await;
+    }
+    let look = || -> Looking<'_, ServiceState> {
+        Box::pin(async {
+            let state = state_of(world, name).await;
+            (state.is_up() && state.run_id != before).then_some(state)
+        })
     };
+    eventually("it runs again", look).await
 }
 
-service_manager_cases!(suite, ServiceWorld);
+suite! { service_manager, ServiceWorld:
+    a_unit_that_nobody_wrote_is_absent,
+    the_answer_has_an_entry_for_every_name,
+    a_written_unit_is_not_known_before_a_reload [LoadsUnits],
+    loading_a_unit_starts_nothing,
+    a_unit_that_is_shadowed_is_from_elsewhere [Overrides],
+    a_reload_does_not_touch_what_runs [LoadsUnits],
+    a_newer_unit_reaches_the_process_by_a_load_and_a_restart,
+    an_invalid_unit_fails_no_load_and_hides_no_other,
+    a_unit_whose_file_vanished_runs_on_until_it_is_stopped,
+    reading_changes_nothing,
+    a_reload_forgets_a_unit_whose_file_is_gone_and_that_does_not_run [LoadsUnits],
+    a_unit_that_comes_back_finds_what_ran_on,
+    a_reload_without_a_change_changes_nothing [LoadsUnits],
+    concurrent_reloads_both_load_the_current_files [LoadsUnits],
+    invalid_unit_is_absent_and_keeps_running,
+    what_another_instance_loaded_is_seen_by_this_one [LoadsUnits],
+    an_unmanaged_unit_names_no_revision,
+    an_unmanaged_service_that_somebody_started_names_no_revision,
+    a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped,
+    a_started_unit_runs_at_the_revision_that_was_loaded,
+    starting_what_runs_is_done_and_changes_nothing,
+    a_stopped_unit_is_down_and_stays_loaded,
+    a_restart_starts_what_does_not_run,
+    a_job_that_is_dropped_goes_on,
+    each_start_is_another_run,
+    two_jobs_of_one_unit_are_both_done,
+    of_a_start_and_a_stop_the_last_one_counts,
+    of_a_stop_and_a_start_the_last_one_counts,
+    a_job_that_is_replaced_ends_without_an_error,
+    program_that_ignores_a_stop_is_killed_and_the_stop_is_done,
+    the_end_of_a_job_is_seen_by_another_instance,
+    a_job_of_nobody_is_invalid,
+    jobs_of_several_units_run_concurrently,
+    one_units_jobs_do_not_touch_another_unit,
+    a_stopped_unit_stays_stopped_through_a_reload [LoadsUnits],
+    a_program_that_was_killed_waits_for_its_next_start_and_comes_back,
+    a_frozen_program_is_up_and_frozen,
+    a_program_that_ends_well_is_not_started_again_where_only_failures_are,
+    a_program_that_ends_with_an_error_and_is_not_started_again_failed,
+    a_killed_program_that_is_not_started_again_failed,
+    a_stop_of_what_waits_for_its_next_start_keeps_it_down [RestartDelay],
+    a_start_of_what_waits_for_its_next_start_is_done_with_it [RestartDelay],
+    a_restart_of_what_waits_for_its_next_start_does_not_wait [RestartDelay],
+    automatic_restarts_are_counted_until_the_next_start,
+    what_runs_after_its_unit_vanished_is_not_started_again [LoadsUnits],
+    unfrozen_program_is_the_same_run,
+    a_frozen_program_can_be_stopped,
+    killing_one_program_ends_no_other,
+    what_does_not_run_has_been_up_for_no_time,
+    a_failed_unit_stays_failed_until_it_is_reset [FailedStarts],
+    resetting_what_did_not_fail_or_is_not_loaded_is_a_success [KeepsFailures],
+    a_held_unit_says_so_and_is_not_started_before_it_is_released [Holds],
+    a_unit_that_was_started_too_often_starts_only_after_a_reset [KeepsFailures, StartLimit],
+    a_unit_that_ended_well_too_often_says_that_it_hit_its_limit [StartLimit],
+    repaired_service_starts_without_a_reset,
+    a_failed_unit_whose_file_is_gone_is_forgotten_by_a_reset [KeepsFailures, FailedStarts],
+    resetting_a_healthy_unit_touches_no_run_and_forgets_its_restarts [KeepsFailures],
+    holding_ends_nothing_that_runs_and_it_can_be_stopped [Holds],
+    stopping_what_is_held_and_does_not_run_is_done [Holds],
+    a_unit_that_waits_long_between_restarts_has_no_start_limit,
+    a_unit_that_loops_is_counted_and_not_down_before_its_limit [RestartDelay],
+    the_log_of_a_failed_run_is_there_to_its_last_line [Logs],
+    the_log_of_a_failed_start_names_the_missing_image [FailedStarts, Logs],
+    a_later_run_has_another_log [FailedStarts, Logs],
+    a_log_is_answered_for_every_name_and_reading_it_changes_nothing [Logs],
+    a_drop_in_is_named_once_it_is_loaded [LoadsUnits],
+    a_service_that_cannot_be_read_hides_no_other,
+    reload_is_refused_if_a_broken_unmanaged_file_would_unload_units [LoadsUnits],
+    reload_without_a_generator_unloads_no_managed_unit [LoadsUnits],
+    rate_limited_reload_is_transient_and_loads_nothing [LoadsUnits],
+    a_job_that_is_not_waited_for_long_enough_may_yet_be_done,
+    without_a_service_manager_every_call_is_unavailable,
+    a_start_without_the_image_fails_and_nothing_runs,
+    a_start_or_stop_by_another_instance_wakes_whoever_waits [Changes],
+    the_end_of_a_job_and_of_a_program_wake_whoever_waits [Changes],
+    a_change_while_nobody_waits_is_reported_to_the_next_call [Changes],
+}

@@ -68,9 +68,11 @@ impl Trait {
         let host = named.into_iter().filter_map(|(has, one)| has.then_some(one));
         host.chain(more.iter().copied()).collect()
     }
+}
 
-    fn text(self) -> &'static str {
-        match self {
+impl fmt::Display for Trait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::LoadsUnits => "a reload that loads written units",
             Self::KeepsFailures => "failures that are kept until a reset",
             Self::RestartDelay => "a restart delay",
@@ -82,13 +84,7 @@ impl Trait {
             Self::FailedStarts => "failed starts that are remembered",
             Self::Logs => "logs",
             Self::Changes => "reported changes",
-        }
-    }
-}
-
-impl fmt::Display for Trait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        })
     }
 }
 

@@ -9,8 +9,7 @@ use companion_core::model::revision::Revision;
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{PortResult, UnitStore};
 
-use crate::assertions::{Done as _, only};
-use crate::failure::at_caller;
+use crate::assertions::{Done as _, only, same};
 use crate::{Arranged, HostWorld, Unarranged, suite};
 
 mod reading;
@@ -91,13 +90,8 @@ pub trait UnitStoreWorld: HostWorld {
 
 type World = dyn UnitStoreWorld;
 
-#[track_caller]
-fn state_of<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-    wanted: Option<&'a UnitSpec>,
-) -> impl Future<Output = UnitFileState> + Send + 'a {
-    at_caller(async move { observed(&*world.store(), name, wanted).await.done() })
+async fn state_of(world: &World, name: &CompanionName, wanted: Option<&UnitSpec>) -> UnitFileState {
+    observed(&*world.store(), name, wanted).await.done()
 }
 
 async fn observed(
@@ -135,6 +129,43 @@ pub fn without_rendering(state: UnitFileState) -> UnitFileState {
     }
 }
 
+/// A written unit of the companion `number`.
+async fn written(world: &World, number: u8) -> UnitSpec {
+    let unit = world.unit(number);
+    world.store().write(&unit).await.done();
+    unit
+}
+
+/// The same unit with another description.
+fn newer(unit: &UnitSpec) -> UnitSpec {
+    UnitSpec { description: "Something else".to_owned(), ..unit.clone() }
+}
+
+/// Fails unless `unit` is in the store, unmodified.
+async fn is_current(world: &World, unit: &UnitSpec) {
+    let revision = unit.revision;
+    same!(
+        state_of(world, &unit.name, Some(unit)).await,
+        UnitFileState::Current { revision },
+        "the unit is current"
+    );
+}
+
+/// Fails unless there is nothing at the name of `unit`.
+async fn is_absent(world: &World, unit: &UnitSpec) {
+    same!(
+        state_of(world, &unit.name, Some(unit)).await,
+        UnitFileState::Absent,
+        "the unit is absent"
+    )
+}
+
+/// Fails unless the store lists exactly the units of `names`.
+async fn lists<const N: usize>(world: &World, names: [&CompanionName; N]) {
+    let listed = world.store().list().await.done();
+    same!(listed.iter().collect::<Vec<_>>(), names, "exactly the managed units are listed");
+}
+
 async fn unit_at(world: &World, name: &CompanionName) -> UnitFile {
     let names = BTreeMap::from([(name.clone(), None)]);
     only(world.store().observe(&names).await, name).done()
@@ -148,69 +179,53 @@ fn is_unmanaged(state: &UnitFileState) -> bool {
     matches!(state, UnitFileState::Unmanaged { .. })
 }
 
-/// Calls a macro with the cases of this suite, each with the traits that it needs.
-#[macro_export]
-macro_rules! unit_store_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { unit_store $(, $world)?:
-            an_empty_store_lists_nothing_and_every_name_in_it_is_absent,
-            a_written_unit_is_current_and_listed,
-            a_unit_that_is_compared_with_none_is_outdated_and_names_its_revision,
-            a_unit_that_is_compared_with_another_one_is_outdated,
-            a_unit_is_compared_under_the_restart_epoch_that_its_file_names,
-            writing_the_same_unit_again_changes_nothing,
-            writing_another_unit_replaces_the_one_before,
-            an_edited_unit_is_drifted_and_still_names_its_revision,
-            unit_writable_by_others_is_wrong_mode_and_fixed_by_a_write,
-            an_edited_unit_that_everyone_may_write_is_drifted,
-            a_file_without_a_byte_is_drifted_and_not_listed,
-            writing_over_a_drifted_unit_restores_it,
-            unit_without_the_ownership_label_is_unmanaged_and_not_listed,
-            an_unmanaged_unit_is_never_written_over,
-            an_unmanaged_unit_is_never_removed,
-            bytes_that_are_no_unit_are_unmanaged,
-            a_directory_in_place_of_a_unit_is_unmanaged,
-            a_removed_unit_is_absent_and_not_listed,
-            removing_what_is_not_there_is_a_success,
-            an_edited_unit_of_ours_can_be_removed,
-            rejected_unit_is_not_written_and_the_old_one_remains [Validator],
-            prepared_units_are_written_but_a_rejected_one [Validator],
-            a_name_that_cannot_be_read_hides_no_other,
-            the_answer_has_an_entry_for_every_name,
-            every_name_has_a_location_of_its_own,
-            a_unit_that_breaks_a_rule_of_its_own_is_invalid_and_not_written,
-            what_one_instance_wrote_another_one_reads,
-            the_units_of_several_companions_do_not_touch_each_other,
-            every_part_of_a_unit_is_compared,
-            a_written_unit_names_the_rendering_that_was_announced,
-            a_rendering_does_not_depend_on_the_revision_that_carries_it,
-            a_unit_of_an_earlier_renderer_is_outdated_and_not_edited,
-            an_edited_unit_of_an_earlier_renderer_is_drifted,
-            reading_changes_nothing,
-            listing_returns_exactly_the_managed_units,
-            location_is_the_same_in_every_state,
-            missing_store_is_empty_and_created_by_a_write,
-            a_copy_of_a_unit_under_another_name_is_unmanaged,
-            what_cannot_be_read_is_neither_written_over_nor_removed,
-            name_of_a_removed_unmanaged_file_can_be_used,
-            a_removed_unit_leaves_nothing_and_can_be_written_again,
-            a_unit_that_was_cut_off_is_never_current,
-            a_write_that_is_dropped_half_way_leaves_the_old_unit_or_the_new_one,
-            a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothing,
-            of_two_writes_at_once_one_is_left_whole,
-            rejected_unit_is_not_created [Validator],
-            a_refusal_of_one_unit_keeps_no_other_from_being_written [Validator],
-            without_a_validator_only_writes_fail [Validator],
-            writing_an_unchanged_unit_skips_validation [Validator],
-            a_store_that_may_not_be_changed_denies_it_and_can_be_read,
-            a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
-            a_link_in_place_of_a_unit_is_unmanaged_and_not_followed,
-            a_file_that_has_a_second_name_is_unmanaged,
-            a_name_taken_elsewhere_is_unmanaged_where_a_unit_is_expected,
-            a_written_unit_whose_name_is_taken_elsewhere_stays_ours,
-            full_disk_is_transient_and_the_old_unit_remains,
-        }
-    };
+suite! { unit_store, UnitStoreWorld:
+    an_empty_store_lists_nothing_and_every_name_in_it_is_absent,
+    a_written_unit_is_current_and_listed,
+    a_unit_that_is_compared_with_none_or_another_one_is_outdated,
+    a_unit_is_compared_under_the_restart_epoch_that_its_file_names,
+    writing_the_same_unit_again_changes_nothing,
+    writing_another_unit_replaces_the_one_before,
+    an_edited_unit_is_drifted_and_still_names_its_revision,
+    unit_writable_by_others_is_wrong_mode_and_fixed_by_a_write,
+    an_edited_unit_that_everyone_may_write_is_drifted,
+    a_file_without_a_byte_is_drifted_and_not_listed,
+    writing_over_a_drifted_unit_restores_it,
+    unit_without_the_ownership_label_is_unmanaged_and_not_listed,
+    bytes_that_are_no_unit_are_unmanaged,
+    a_directory_in_place_of_a_unit_is_unmanaged,
+    rejected_unit_changes_nothing_and_keeps_no_other_from_being_written [Validator],
+    prepared_units_are_written_but_a_rejected_one [Validator],
+    a_name_that_cannot_be_read_hides_no_other,
+    the_answer_has_an_entry_for_every_name,
+    every_name_has_a_location_of_its_own,
+    a_unit_that_breaks_a_rule_of_its_own_is_invalid_and_not_written,
+    what_one_instance_wrote_another_one_reads,
+    the_units_of_several_companions_do_not_touch_each_other,
+    every_part_of_a_unit_is_compared,
+    a_written_unit_names_the_rendering_that_was_announced,
+    a_rendering_does_not_depend_on_the_revision_that_carries_it,
+    a_unit_of_an_earlier_renderer_is_outdated_and_not_edited,
+    an_edited_unit_of_an_earlier_renderer_is_drifted,
+    reading_changes_nothing,
+    listing_returns_exactly_the_managed_units,
+    location_is_the_same_in_every_state,
+    missing_store_is_empty_and_created_by_a_write,
+    a_copy_of_a_unit_under_another_name_is_unmanaged,
+    what_cannot_be_read_is_neither_written_over_nor_removed,
+    name_of_a_removed_unmanaged_file_can_be_used,
+    a_removed_unit_leaves_nothing_and_can_be_written_again,
+    a_unit_that_was_cut_off_is_never_current,
+    a_write_that_is_dropped_half_way_leaves_the_old_unit_or_the_new_one,
+    a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothing,
+    of_two_writes_at_once_one_is_left_whole,
+    without_a_validator_only_writes_fail [Validator],
+    writing_an_unchanged_unit_skips_validation [Validator],
+    a_store_that_may_not_be_changed_denies_it_and_can_be_read,
+    a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
+    a_link_in_place_of_a_unit_is_unmanaged_and_not_followed,
+    a_file_that_has_a_second_name_is_unmanaged,
+    a_name_taken_elsewhere_is_unmanaged_where_a_unit_is_expected,
+    a_written_unit_whose_name_is_taken_elsewhere_stays_ours,
+    full_disk_is_transient_and_the_old_unit_remains,
 }
-
-unit_store_cases!(suite, UnitStoreWorld);

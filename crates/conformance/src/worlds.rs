@@ -4,4 +4,4 @@ mod registry;
 mod unit_directory;
 
 pub use registry::Registry;
-pub use unit_directory::{DirectoryHost, UnitDirectory, obey_modes, set_mode};
+pub use unit_directory::{DirectoryHost, UnitDirectory, absolute, obey_modes, set_mode};

@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex};
 use adapter_podman::{ImageRecords, Podman, PodmanImages};
 use async_trait::async_trait;
 use companion_conformance::image_provider::ImageWorld;
-use companion_conformance::worlds::Registry;
+use companion_conformance::worlds::{Registry, absolute};
 use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
 use companion_core::ports::ImageProvider;
 
-use super::absolute;
 use super::guest::{BASE, InOrder, config_dir, name, podman};
 
 /// The number of worlds so far: each has unique names and is isolated from the others.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use adapter_systemd::{Limits, QuadletDir, SystemdManager, render_unit};
 use async_trait::async_trait;
 use companion_conformance::service_manager::ServiceWorld;
+use companion_conformance::worlds::absolute;
 use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::BindMount;
@@ -16,7 +17,6 @@ use companion_core::model::image::ImageId;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{ServiceManager, UnitStore as _};
 
-use super::absolute;
 use super::guest::{
     InOrder, RUNS, config_dir, podman, runtime_dir, scope, systemctl, systemd_dir, try_systemctl,
     unit, units,

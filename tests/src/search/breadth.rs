@@ -43,24 +43,6 @@ impl Bounds {
             limit: 20_000_000,
         }
     }
-
-    /// The same with this number of changes to a leader with other inputs.
-    #[must_use]
-    pub const fn with_hand_overs(self, hand_overs: u8) -> Self {
-        Self { hand_overs, ..self }
-    }
-
-    /// The same without faults from outside: failing calls, crashes, stale views, reboots and power losses only.
-    #[must_use]
-    pub const fn without_faults_from_outside(self) -> Self {
-        Self { outside: &[], ..self }
-    }
-
-    /// The same on a host with slow services.
-    #[must_use]
-    pub const fn with_slow_services(self) -> Self {
-        Self { slow_services: true, ..self }
-    }
 }
 
 impl fmt::Display for Bounds {
@@ -94,18 +76,18 @@ const fn recorded(bounds: Bounds, states: usize, passes: u8) -> Recorded {
 pub const COMMIT: &[Recorded] = &[
     recorded(Bounds::of(1, 1, 1), 12_603, 2),
     recorded(Bounds::of(2, 0, 2), 6_076, 1),
-    recorded(Bounds::of(1, 0, 2).with_hand_overs(2), 13_230, 1),
-    recorded(Bounds::of(1, 1, 1).with_hand_overs(1), 48_586, 3),
-    recorded(Bounds::of(1, 0, 2).with_slow_services(), 1_010, 1),
-    recorded(Bounds::of(1, 1, 1).with_slow_services(), 9_402, 2),
+    recorded(Bounds { hand_overs: 2, ..Bounds::of(1, 0, 2) }, 13_230, 1),
+    recorded(Bounds { hand_overs: 1, ..Bounds::of(1, 1, 1) }, 48_586, 3),
+    recorded(Bounds { slow_services: true, ..Bounds::of(1, 0, 2) }, 1_010, 1),
+    recorded(Bounds { slow_services: true, ..Bounds::of(1, 1, 1) }, 9_402, 2),
 ];
 
 /// Wider searches, for a release build.
 pub const DEEP: &[Recorded] = &[
     recorded(Bounds::of(1, 1, 2), 219_395, 2),
     recorded(Bounds::of(2, 1, 1), 20_771, 31),
-    recorded(Bounds::of(2, 0, 2).with_hand_overs(1), 30_043, 1),
-    recorded(Bounds::of(1, 1, 2).with_hand_overs(1), 826_256, 3),
+    recorded(Bounds { hand_overs: 1, ..Bounds::of(2, 0, 2) }, 30_043, 1),
+    recorded(Bounds { hand_overs: 1, ..Bounds::of(1, 1, 2) }, 826_256, 3),
 ];
 
 impl Recorded {
@@ -172,10 +154,7 @@ struct Way(u32, Move);
 
 /// Visits all states within `bounds`.
 pub fn search(bounds: &Bounds) -> Report {
-    let mut setup = Setup::new(bounds.companions);
-    if bounds.slow_services {
-        setup = setup.with_slow_services();
-    }
+    let setup = Setup::new(bounds.companions, bounds.slow_services);
     let mut mover = Mover::new(&setup);
     let mut liveness = Liveness::new(&setup, mover.simulation());
     let begin = State {

@@ -10,11 +10,7 @@ use std::task::{Context as Waiting, Poll, Waker};
 use std::time::Duration;
 
 use adapter_fake::world::desired::Specs;
-use adapter_fake::{
-    Counts, EffectPoint, FakeHost, Fault as FailingCall, Gate, Inputs, Stage as Point, Violation,
-    World,
-};
-use async_trait::async_trait;
+use adapter_fake::{BeforeSync, Counts, FakeHost, Fault as FailingCall, Violation, World};
 use companion_core::memory::Ended;
 use companion_core::model::Monotonic;
 use companion_core::ports::{Acquired, Host, Leadership as _, Lease};
@@ -52,18 +48,6 @@ pub struct Came<T> {
     pub counts: Counts,
 }
 
-/// Stops every file effect after it is applied and before it is synced.
-struct BeforeSync;
-
-#[async_trait]
-impl Gate for BeforeSync {
-    async fn pass(&self, point: &EffectPoint) {
-        if point.stage == Point::Unsynced {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 impl Simulation {
     /// A host with one leader, on which all intents of `setup` can be recorded.
     pub fn new(setup: &Setup) -> Self {
@@ -83,7 +67,7 @@ impl Simulation {
             }
         }
         host.require_leader(true);
-        let hosts = [host.clone(), host.deciding_with(Inputs::new(other_version))];
+        let hosts = [host.clone(), host.deciding_with(other_version)];
         let ports = [hosts[0].ports(), hosts[1].ports()];
         Self { hosts, ports, limits: Limits::default(), runtime, _lease: lease }
     }
@@ -169,6 +153,7 @@ impl Simulation {
     fn hide(&self, view: Option<&World>) {
         use adapter_fake::{Method, Mode, Port};
         let Some(view) = view else { return };
+        self.host().set_old_view(view.clone());
         for (port, method) in [
             (Port::Units, Method::List),
             (Port::Units, Method::Observe),
@@ -177,11 +162,7 @@ impl Simulation {
             (Port::Hooks, Method::Observe),
             (Port::Containers, Method::Observe),
         ] {
-            self.host().inject(FailingCall::always(
-                port,
-                method,
-                Mode::OldView(Box::new(view.clone())),
-            ));
+            self.host().inject(FailingCall::always(port, method, Mode::OldView));
         }
     }
 

@@ -11,9 +11,7 @@ use adapter_fake::Counts;
 use adapter_fake::World;
 use adapter_fake::world::Slot;
 use adapter_fake::world::desired::{Intent, Specs};
-use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::images::Reach;
-use adapter_fake::world::units::UnitBytes;
 use companion_core::memory::Memory;
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
@@ -246,15 +244,7 @@ fn is_effect(counts: Counts) -> bool {
 
 /// Whether an object that only the operator can fix blocks a companion.
 pub fn is_obstructed(slot: &Slot) -> bool {
-    let unmanaged = matches!(
-        slot.file.now(),
-        Some(
-            UnitBytes::Unmanaged
-                | UnitBytes::Garbage
-                | UnitBytes::Directory
-                | UnitBytes::Unreadable
-        )
-    );
+    let unmanaged = slot.file.now().is_some_and(|file| !file.is_ours());
     let container = slot.container.is_some_and(|container| !container.ours);
     unmanaged || container || slot.masked || slot.shadowed || slot.refused || slot.behaviour.crashes
 }
@@ -265,7 +255,7 @@ pub fn put_right(setup: &Setup, world: &World) -> World {
     for (at, name) in setup.names.iter().enumerate() {
         let Some(slot) = world.slot(name).cloned() else { continue };
         if is_obstructed(&slot) {
-            if !matches!(slot.file.now(), Some(UnitBytes::Ours(_) | UnitBytes::Empty) | None) {
+            if slot.file.now().is_some_and(|file| !file.is_ours()) {
                 world.delete_unit(name);
             }
             world.unmask(name);
@@ -287,7 +277,7 @@ pub fn put_right(setup: &Setup, world: &World) -> World {
     if !world.files.exists(&password()) {
         world.put_input(&password(), "first password");
     }
-    if world.files.rendered(&config()) == Some(RenderedFile::Directory) {
+    if world.files.is_directory(&config()) {
         world.unlink_config(&config());
     }
     world

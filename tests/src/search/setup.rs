@@ -24,8 +24,8 @@ pub struct Setup {
 
 impl Setup {
     /// The first `companions` of: one with a hook and a build, one that is only pulled, one that is built and
-    /// publishes a port.
-    pub fn new(companions: usize) -> Self {
+    /// publishes a port. Services start and stop immediately, or slowly.
+    pub fn new(companions: usize, slow_services: bool) -> Self {
         let first = [viewer(), indexer(), wallet()];
         let versions = first.into_iter().take(companions).map(|spec| {
             let second = other_version(spec.clone());
@@ -33,14 +33,12 @@ impl Setup {
         });
         let versions: Vec<_> = versions.collect();
         let names = versions.iter().map(|[spec, _]| spec.name.clone()).collect();
-        Self { names, versions, delays: Delays::none() }
-    }
-
-    /// The same on a host whose services start and stop slowly.
-    #[must_use]
-    pub fn with_slow_services(self) -> Self {
         let Delays { start, stop, .. } = Delays::default();
-        Self { delays: Delays { start, stop, ..self.delays }, ..self }
+        let mut delays = Delays::none();
+        if slow_services {
+            (delays.start, delays.stop) = (start, stop);
+        }
+        Self { names, versions, delays }
     }
 
     /// Version `version`, 0 or 1, of the companion at `at`.

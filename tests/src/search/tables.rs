@@ -6,7 +6,6 @@
 use adapter_fake::World;
 use adapter_fake::world::containers::{Container, Status};
 use adapter_fake::world::durable::Durable;
-use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::services::{Phase, Run, Service};
 use adapter_fake::world::units::{Damage, Load, UnitBytes, UnitText};
 use companion_core::model::companion::CompanionSpec;
@@ -230,7 +229,7 @@ fn layers_above() -> impl Iterator<Item = (File, Loaded, Runs)> {
 fn make_lower_layers(world: &mut World, spec: &CompanionSpec) -> (PresentImage, Option<ConfigId>) {
     let image = match (&spec.image.build, &spec.image.pull) {
         (Some(_), _) => world.build_image(&spec.image),
-        (None, Some(pull)) => world.pull_image(pull),
+        (None, Some(_)) => world.pull_image(&spec.image),
         (None, None) => panic!("`{}` has an image", spec.name),
     };
     let image = image.unwrap_or_else(|error| panic!("{error}"));
@@ -245,16 +244,13 @@ fn make_lower_layers(world: &mut World, spec: &CompanionSpec) -> (PresentImage, 
 
 fn run(world: &World, spec: &CompanionSpec, text: &UnitText, tampered: bool) -> Run {
     let hook = spec.hook.as_ref();
-    let config = hook.and_then(|hook| match world.files.rendered(&hook.output)? {
-        RenderedFile::Regular { content, .. } => Some(content),
-        RenderedFile::Directory => None,
-    });
+    let config = hook.and_then(|hook| world.files.rendered(&hook.output));
     Run {
         revision: Some(text.revision),
         contents: Some(text.contents),
         tampered,
         image: world.images.find(&text.image),
-        config,
+        config: config.map(|file| file.content),
     }
 }
 
@@ -292,7 +288,7 @@ pub struct Table {
 /// Follows every start state of the companion at `at`, unchanged and after the operator fixed everything that only
 /// the operator can fix.
 pub fn singles(at: usize) -> Table {
-    let setup = Setup::new(2);
+    let setup = Setup::new(2, false);
     let simulation = Simulation::new(&setup);
     let mut liveness = Liveness::new(&setup, &simulation);
     let empty = setup.world();
@@ -316,7 +312,7 @@ pub fn singles(at: usize) -> Table {
 /// Plans every pair of the start states `of`: the decisions for one companion are independent of the other's state,
 /// except for the shared reload. With `follow`, also follows every pair to its end.
 pub fn pairs(of: &[Start], follow: bool) -> Table {
-    let setup = Setup::new(2);
+    let setup = Setup::new(2, false);
     let simulation = Simulation::new(&setup);
     let mut liveness = Liveness::new(&setup, &simulation);
     let mut table = Table::default();

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use adapter_fake::world::conditions::Disk;
-use adapter_fake::world::files::{RenderOutcome, RenderedFile, SECRET};
+use adapter_fake::world::files::{RenderOutcome, SECRET};
 use adapter_fake::world::images::{Reach, image_id};
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use async_trait::async_trait;
@@ -174,11 +174,7 @@ impl HookWorld for Fake {
         self.host.edit_config(&hook().output);
     }
     async fn mode(&self) -> Option<u16> {
-        let world = self.host.world();
-        match world.files.rendered(&hook().output)? {
-            RenderedFile::Regular { mode, .. } => Some(mode),
-            RenderedFile::Directory => None,
-        }
+        self.host.world().files.rendered(&hook().output).map(|file| file.mode)
     }
     async fn digest_elsewhere(&self) -> Fingerprint {
         let elsewhere = Self::new().host;

@@ -97,7 +97,9 @@ impl ImageWorld for Fake {
         Ok(())
     }
     async fn publish_mismatch(&self) -> Arranged {
-        self.host.publish_misfit(&self.source().pull.unwrap().reference);
+        let reference = self.source().pull.unwrap().reference;
+        self.host.publish(&reference, "mismatch");
+        self.host.change(|world, _| world.images.mismatches.insert(reference));
         Ok(())
     }
     async fn publish_pinned(&self) -> Arranged<(ImageRef, ImageRef)> {

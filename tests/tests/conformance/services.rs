@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use adapter_fake::world::conditions::{Generator, Limit};
 use adapter_fake::world::images::image_id;
+use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{Fault, Method, Mode, Port};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
@@ -55,10 +56,10 @@ impl ServiceWorld for Fake {
         UnitStore::write(&self.host, unit).await.unwrap();
     }
     async fn write_refused(&self, name: &CompanionName) {
-        self.host.put_refused_unit(name);
+        self.host.put_unit(name, UnitBytes::Refused);
     }
     async fn write_unmanaged(&self, name: &CompanionName) {
-        self.host.put_unmanaged_unit(name);
+        self.host.put_unit(name, UnitBytes::Unmanaged);
     }
     async fn delete(&self, name: &CompanionName) {
         self.host.delete_unit(name);

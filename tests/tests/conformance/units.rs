@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use adapter_fake::world::conditions::{Disk, Generator};
+use adapter_fake::world::units::UnitBytes;
 use async_trait::async_trait;
 use companion_conformance::Arranged;
 use companion_conformance::unit_store::UnitStoreWorld;
@@ -24,19 +25,19 @@ impl UnitStoreWorld for Fake {
         unit(number)
     }
     async fn put_unmanaged(&self, name: &CompanionName) {
-        self.host.put_unmanaged_unit(name);
+        self.host.put_unit(name, UnitBytes::Unmanaged);
     }
     async fn put_garbage(&self, name: &CompanionName) {
-        self.host.garble_unit(name);
+        self.host.put_unit(name, UnitBytes::Garbage);
     }
     async fn put_directory(&self, name: &CompanionName) {
-        self.host.put_directory_at_unit(name);
+        self.host.put_unit(name, UnitBytes::Directory);
     }
     async fn edit(&self, name: &CompanionName) {
         self.host.edit_unit(name);
     }
     async fn truncate(&self, name: &CompanionName) {
-        self.host.truncate_unit(name);
+        self.host.put_unit(name, UnitBytes::Empty);
     }
     async fn expose(&self, name: &CompanionName) {
         self.host.expose_unit(name);
@@ -45,7 +46,7 @@ impl UnitStoreWorld for Fake {
         self.host.edit_unit(name);
     }
     async fn copy(&self, _from: &CompanionName, to: &CompanionName) {
-        self.host.put_unmanaged_unit(to);
+        self.host.put_unit(to, UnitBytes::Unmanaged);
     }
     async fn change_renderer(&self) {
         self.host.change_renderer();
@@ -61,7 +62,7 @@ impl UnitStoreWorld for Fake {
         Ok(())
     }
     async fn forbid(&self, name: &CompanionName) {
-        self.host.forbid_unit(name);
+        self.host.put_unit(name, UnitBytes::Unreadable);
     }
     async fn fill_disk(&self) -> Arranged {
         self.host.change(|world, _| world.conditions.disk = Disk::Full);
@@ -76,11 +77,11 @@ impl UnitStoreWorld for Fake {
         Ok(())
     }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
-        self.host.put_unmanaged_unit(name);
+        self.host.put_unit(name, UnitBytes::Unmanaged);
         Ok(())
     }
     async fn add_name(&self, name: &CompanionName) -> Arranged {
-        self.host.put_unmanaged_unit(name);
+        self.host.put_unit(name, UnitBytes::Unmanaged);
         Ok(())
     }
     async fn refuse(&self, name: &CompanionName) -> Arranged {

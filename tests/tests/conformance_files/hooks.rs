@@ -8,12 +8,11 @@ use std::sync::Arc;
 use adapter_hooks::{FileHooks, HostKey};
 use async_trait::async_trait;
 use companion_conformance::hook_runner::HookWorld;
+use companion_conformance::worlds::{absolute, obey_modes, set_mode};
 use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::HookRunner;
-
-use super::{absolute, obey_modes, set_mode};
 
 const KEY: [u8; 32] = [7; 32];
 

@@ -10,11 +10,10 @@ use adapter_fake::FakeHost;
 use archipelago_companions::{AppId, Catalog, Companions, RecordStore};
 use async_trait::async_trait;
 use companion_conformance::desired_store::DesiredWorld;
+use companion_conformance::worlds::{obey_modes, set_mode};
 use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::ports::DesiredStore;
-
-use super::{obey_modes, set_mode};
 
 pub(crate) struct Intents {
     store: Arc<RecordStore>,

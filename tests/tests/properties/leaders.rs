@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use adapter_fake::World;
 use adapter_fake::world::units::{UnitBytes, UnitText};
-use adapter_fake::{Inputs, World};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::revision::{Fingerprint, Revision};
@@ -21,9 +21,9 @@ pub(crate) const INPUTS: u8 = 4;
 
 /// The inputs of that number: another catalog has another specification and configuration, and an option is an
 /// argument of every build.
-pub(crate) fn inputs(number: u8) -> Inputs {
+pub(crate) fn inputs(number: u8) -> impl Fn(CompanionSpec) -> CompanionSpec + Send + Sync {
     let (another_catalog, option) = (number & 1 != 0, number & 2 != 0);
-    Inputs::new(move |mut spec: CompanionSpec| {
+    move |mut spec: CompanionSpec| {
         if another_catalog {
             spec.container.read_only_root = !spec.container.read_only_root;
             if let Some(HookSpec { program: HookProgram::Template { values, .. }, .. }) =
@@ -36,7 +36,7 @@ pub(crate) fn inputs(number: u8) -> Inputs {
             build.arguments.insert("OPTION".to_owned(), "set".to_owned());
         }
         spec
-    })
+    }
 }
 
 /// The revision of the specification, configuration and image in a unit.

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use adapter_fake::faults::KINDS;
 use adapter_fake::journal::CALLS;
-use adapter_fake::{Delivery, Method, Port};
-use companion_core::ports::PortErrorKind;
+use adapter_fake::{Delivery, Fault as FailingCall, Mode, Port};
 use companion_tests::faults::Fault;
 
 use crate::companions::{MOST, VERSIONS};
@@ -28,7 +27,7 @@ pub(crate) enum Operation {
     /// A fault of a companion or of the whole host.
     Fault { at: usize, fault: Fault },
     /// Some calls of a port fail.
-    CallsFail(FailingCalls),
+    CallsFail(FailingCall),
     /// The daemon dies in a converge, at the given crash point.
     Crash { after: u64 },
     /// The host loses power in a converge.
@@ -54,35 +53,6 @@ fn drawn(of_host: bool, number: u8) -> Fault {
     let drawn = Fault::simulated().filter(|fault| fault.concerns_all() == of_host);
     let drawn: Vec<_> = drawn.collect();
     drawn[usize::from(number) % drawn.len()]
-}
-
-/// Which calls fail, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FailingCalls {
-    pub(crate) port: Port,
-    pub(crate) method: Method,
-    /// How many calls succeed first.
-    pub(crate) skip: u32,
-    /// How many calls fail then.
-    pub(crate) times: u32,
-    pub(crate) how: How,
-}
-
-/// How a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// It does nothing and returns an error.
-    Fails(PortErrorKind),
-    /// It completes and returns an error.
-    FailsAfter(PortErrorKind),
-    /// It does nothing and never returns.
-    Hangs,
-    /// It completes and never returns.
-    HangsAfter,
-    /// It starts this many seconds later.
-    Late(u64),
-    /// It answers with the state of the host before the last operation.
-    OldView,
 }
 
 /// The number of kinds of operations in a swarm.
@@ -135,7 +105,7 @@ impl Swarm {
             5 => Operation::Fault { at, fault: drawn(false, small) },
             6 => Operation::Fault { at, fault: drawn(true, small) },
             7 => Operation::Fault { at, fault: COMMON[pick(COMMON.len())] },
-            8 => Operation::CallsFail(failing_calls(small, large)),
+            8 => Operation::CallsFail(failing_call(small, large)),
             9 => Operation::Crash { after: large % 64 },
             10 => Operation::PowerLoss { after: large % 64, outcome: u64::from(small) },
             11 => {
@@ -156,19 +126,21 @@ impl Swarm {
     }
 }
 
-fn failing_calls(small: u8, large: u64) -> FailingCalls {
+fn failing_call(small: u8, large: u64) -> FailingCall {
     let [a, b, ..] = large.to_le_bytes();
     let (port, method) = CALLS[usize::from(a) % CALLS.len()];
     let kind = KINDS[usize::from(small / 8) % KINDS.len()];
-    let how = match small % 8 {
-        0 | 1 => How::Fails(kind),
-        2 | 3 => How::FailsAfter(kind),
-        4 => How::Hangs,
-        5 => How::HangsAfter,
-        6 => How::Late([1, 25, 100, 4000][usize::from(b / 16) % 4]),
+    let mode = match small % 8 {
+        0 | 1 => Mode::Error(kind),
+        2 | 3 => Mode::ErrorAfterEffect(kind),
+        4 => Mode::Hang,
+        5 => Mode::HangAfterEffect,
+        6 => Mode::Delay(Duration::from_secs([1, 25, 100, 4000][usize::from(b / 16) % 4])),
         // The record is one file, and the leadership is not a read.
-        _ if matches!(port, Port::Desired | Port::Leadership) => How::Fails(kind),
-        _ => How::OldView,
+        _ if matches!(port, Port::Desired | Port::Leadership) => Mode::Error(kind),
+        // Before the last operation.
+        _ => Mode::OldView,
     };
-    FailingCalls { port, method, skip: u32::from(b % 4), times: u32::from(b / 4 % 3) + 1, how }
+    let times = u32::from(b / 4 % 3) + 1;
+    FailingCall { times, ..FailingCall::once(port, method, mode).after(u32::from(b % 4)) }
 }

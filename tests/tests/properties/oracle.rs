@@ -26,8 +26,7 @@ impl Unmanaged {
         let file = |at: usize| {
             let name = named(at);
             let file = world.slot(&name)?.file.now()?.clone();
-            Some((name, file))
-                .filter(|(_, file)| !matches!(file, UnitBytes::Ours(_) | UnitBytes::Empty))
+            (!file.is_ours()).then_some((name, file))
         };
         let slots = [runs, stays].map(|name| {
             let slot = world.slot(&name).cloned().unwrap_or_default();
@@ -70,9 +69,8 @@ pub(crate) fn pass_is_honest(
         .chain(last.desired.removed().map(|(name, _)| name));
     for name in intended {
         let settled = last.plan.is_converged_for(name);
-        let passed_on = world.slot(name).is_some_and(|slot| {
-            !matches!(slot.file.now(), None | Some(UnitBytes::Ours(_) | UnitBytes::Empty))
-        });
+        let file = world.slot(name).and_then(|slot| slot.file.now());
+        let passed_on = file.is_some_and(|file| !file.is_ours());
         if !settled || passed_on {
             continue;
         }

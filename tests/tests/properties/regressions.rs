@@ -1,6 +1,8 @@
 //! Counterexamples that the properties found, each named by the behaviour that it violated.
 
-use adapter_fake::{Method, Port};
+use std::time::Duration;
+
+use adapter_fake::{Fault as FailingCall, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
 use companion_tests::faults::Fault;
 
@@ -9,11 +11,11 @@ use crate::companions::{Kind, MOST, Profile};
 use crate::convergence::verdict;
 use crate::differential::compared;
 use crate::metamorphic::{crash_equals_one_converge, second_converge_changes};
+use crate::operations::Operation;
 use crate::operations::Operation::{
     CallsFail, CommandDies, Crash, HandOver, Heal, Install, Intent, PowerLoss, Remove, Resync,
     Sleep, Together,
 };
-use crate::operations::{FailingCalls, How, Operation};
 use crate::supervised::supervise;
 
 fn fault(at: usize, fault: Fault) -> Operation {
@@ -49,7 +51,9 @@ fn companion_is_installed_on_an_empty_host() {
 #[test]
 fn unresponsive_desired_state_times_out() {
     for (port, method) in [(Port::Desired, Method::Load), (Port::Leadership, Method::Acquire)] {
-        let hangs = CallsFail(FailingCalls { port, method, skip: 3, times: 3, how: How::Hangs });
+        let hangs =
+            FailingCall { times: 3, ..FailingCall::once(port, method, Mode::Hang).after(3) };
+        let hangs = CallsFail(hangs);
         assert_eq!(verdict(&Case::told([hangs, Install { at: 0, version: 0 }])), Ok(()));
     }
 }
@@ -110,9 +114,8 @@ fn start_during_configuration_replacement_runs_the_new_one() {
     let edit = fault(0, Fault::ConfigEdited);
     let kill = fault(0, Fault::ContainerKilled);
     for after in [1, 5, 10, 25] {
-        let (port, method) = (Port::Hooks, Method::Commit);
-        let late =
-            CallsFail(FailingCalls { port, method, skip: 0, times: 1, how: How::Late(after) });
+        let late = Mode::Delay(Duration::from_secs(after));
+        let late = CallsFail(FailingCall::once(Port::Hooks, Method::Commit, late));
         let case = Case::of_running([edit.clone(), kill.clone(), late, Resync]);
         assert_eq!(verdict(&case), Ok(()), "{after}");
     }
@@ -227,9 +230,9 @@ fn moved_tag_and_rotated_credentials_cost_no_more_than_their_repair() {
 
 #[test]
 fn failing_reloads_before_a_removal_cost_one_more_attempt_each() {
-    let (port, method) = (Port::Services, Method::Reload);
-    let how = How::Fails(PortErrorKind::Transient);
-    let fail = CallsFail(FailingCalls { port, method, skip: 0, times: 3, how });
+    let fails = Mode::Error(PortErrorKind::Transient);
+    let fails = FailingCall::once(Port::Services, Method::Reload, fails);
+    let fail = CallsFail(FailingCall { times: 3, ..fails });
     let template = profiles([(2, Kind::Template, 8, 0)]);
     let operations = [Install { at: 2, version: 0 }, fail, Remove { at: 2 }];
     assert_eq!(compared(&remembers(false, template, operations)), Ok(()));

@@ -2,17 +2,12 @@
 //! operations.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
-use companion_core::model::log::LogTail;
-use companion_core::model::service::{ServiceState, Verb};
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
-use companion_core::ports::{
-    Acquired, Hint, HookRunner, Host, Job, Leadership, PortResult, ServiceManager, UnitStore,
-};
+use companion_core::ports::{Acquired, Host, Leadership, Lease, PortResult, UnitStore};
 use companion_core::reconciler::NoEvents;
 use companion_tests::simulation::checks::Verdict;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -66,87 +61,6 @@ impl UnitStore for Careless {
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         if self.removes { self.inner.remove(name).await } else { Ok(()) }
-    }
-}
-
-/// Hooks that commit the first rendering of a file forever.
-struct FirstRendering {
-    inner: Arc<dyn HookRunner>,
-    first: Mutex<BTreeMap<String, Vec<u8>>>,
-}
-
-#[async_trait]
-impl HookRunner for FirstRendering {
-    async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
-        self.inner.observe(hook).await
-    }
-
-    async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
-        let rendered = self.inner.render(hook).await?;
-        let mut first = self.first.lock().unwrap();
-        let first = first.entry(hook.output.as_str().to_owned());
-        Ok(Rendered::new(first.or_insert_with(|| rendered.bytes().to_vec()).clone()))
-    }
-
-    async fn commit(
-        &self,
-        hook: &HookSpec,
-        rendered: Rendered,
-        claimed: &[ConfigId],
-    ) -> PortResult<ConfigId> {
-        self.inner.commit(hook, rendered, claimed).await
-    }
-
-    async fn sweep(&self, hook: &HookSpec, keep: ConfigId) -> PortResult<()> {
-        self.inner.sweep(hook, keep).await
-    }
-
-    async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
-        self.inner.remove(hook).await
-    }
-}
-
-/// A service manager that reports the loaded unit as the running one.
-struct Believing(Arc<dyn ServiceManager>);
-
-#[async_trait]
-impl ServiceManager for Believing {
-    async fn observe(
-        &self,
-        names: &BTreeSet<CompanionName>,
-    ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
-        let mut states = self.0.observe(names).await;
-        for state in states.values_mut().flatten().filter(|state| state.running.is_some()) {
-            state.running = state.loaded();
-        }
-        states
-    }
-
-    async fn log_tails(
-        &self,
-        ended: &BTreeMap<CompanionName, ServiceState>,
-    ) -> BTreeMap<CompanionName, PortResult<LogTail>> {
-        self.0.log_tails(ended).await
-    }
-
-    async fn reload(&self) -> PortResult<()> {
-        self.0.reload().await
-    }
-
-    async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
-        self.0.begin(name, verb).await
-    }
-
-    async fn wait(&self, job: Job) -> PortResult<()> {
-        self.0.wait(job).await
-    }
-
-    async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
-        self.0.reset_failed(name).await
-    }
-
-    async fn changed(&self) -> Hint {
-        self.0.changed().await
     }
 }
 
@@ -248,20 +162,4 @@ fn store_blind_to_unmanaged_units_is_found_in_a_few_operations() {
 #[test]
 fn removal_without_effect_is_found_in_a_few_operations() {
     is_found(|host| careless(host, true, false), "LeftBehind", 6);
-}
-
-#[test]
-fn rendering_that_never_changes_is_found_in_a_few_operations() {
-    let first: Between = |host| {
-        let inner = Arc::clone(&host.hooks);
-        Host { hooks: Arc::new(FirstRendering { inner, first: Mutex::default() }), ..host }
-    };
-    is_found(first, "Config", 6);
-}
-
-#[test]
-fn confusing_run_and_loaded_unit_is_found_in_a_few_operations() {
-    let believing: Between =
-        |host| Host { services: Arc::new(Believing(host.services.clone())), ..host };
-    is_found(believing, "Running", 6);
 }

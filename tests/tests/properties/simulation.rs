@@ -102,7 +102,7 @@ impl Simulation {
 
     fn put_unmanaged(&self) {
         let [file, container] = unmanaged();
-        self.on.host.put_unmanaged_unit(&file);
+        self.on.host.put_unit(&file, UnitBytes::Unmanaged);
         self.on.host.reload_by_others();
         self.on.host.change(|world, now| {
             let started = world.queue(&file, Verb::Start, now);
@@ -262,24 +262,13 @@ impl Simulation {
         if slot.shadowed {
             self.on.host.unshadow(name);
         }
-        let unmanaged = matches!(
-            slot.file.now(),
-            Some(
-                UnitBytes::Unmanaged
-                    | UnitBytes::Refused
-                    | UnitBytes::Garbage
-                    | UnitBytes::Directory
-                    | UnitBytes::Unreadable
-            )
-        );
-        if unmanaged {
+        if slot.file.now().is_some_and(|file| !file.is_ours()) {
             self.on.host.delete_unit(name);
         }
         if matches!(slot.container, Some(Container { ours: false, .. })) {
             self.on.host.remove_container(name);
         }
-        let file = world.files.rendered(&output(at));
-        if matches!(file, Some(adapter_fake::world::files::RenderedFile::Directory)) {
+        if world.files.is_directory(&output(at)) {
             self.on.host.unlink_config(&output(at));
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_fake::{Counts, FakeHost, Fault as FailingCall, Mode};
+use adapter_fake::{Counts, FakeHost, Mode};
 use companion_core::reconciler::{ReconcileError, Reconciler};
 use companion_tests::faults::{End, Fault};
 use companion_tests::simulation::LONGEST;
@@ -11,7 +11,7 @@ use companion_tests::simulation::checks::{Verdict, must, no_violations, nothing_
 
 use crate::case::Case;
 use crate::companions::{MOST, named};
-use crate::operations::{FailingCalls, How, Operation};
+use crate::operations::Operation;
 use crate::oracle::{Unmanaged, in_order, pass_is_honest, says_no_secret, work_is_bounded};
 use crate::simulation::Simulation;
 use crate::watch::{Course, Watch};
@@ -154,10 +154,11 @@ pub(crate) async fn perform(
             simulation.apply(at, fault).await?;
             trust.troubled |= lasts(fault);
         }
-        Operation::CallsFail(calls) => {
-            simulation.on.host.inject(failing(simulation, calls));
+        Operation::CallsFail(ref call) => {
+            simulation.on.host.set_old_view(simulation.before.clone());
+            simulation.on.host.inject(call.clone());
             trust.troubled = true;
-            trust.misled |= calls.how == How::OldView;
+            trust.misled |= call.mode == Mode::OldView;
         }
         Operation::Crash { after } => {
             interrupt(simulation, after, cleanly(after % 4 == 0), course).await?;
@@ -341,19 +342,6 @@ async fn together(
 pub(crate) fn lasts(fault: Fault) -> bool {
     // The next reload is corrupted, whenever that is.
     fault.lasts() || fault == Fault::GeneratorCorruptsOnce
-}
-
-fn failing(simulation: &Simulation, calls: FailingCalls) -> FailingCall {
-    let mode = match calls.how {
-        How::Fails(kind) => Mode::Error(kind),
-        How::FailsAfter(kind) => Mode::ErrorAfterEffect(kind),
-        How::Hangs => Mode::Hang,
-        How::HangsAfter => Mode::HangAfterEffect,
-        How::Late(seconds) => Mode::Delay(Duration::from_secs(seconds)),
-        How::OldView => Mode::OldView(Box::new(simulation.before.clone())),
-    };
-    let FailingCalls { port, method, skip, times, .. } = calls;
-    FailingCall { port, method, companion: None, skip, times, mode }
 }
 
 impl Operation {

@@ -22,7 +22,7 @@ async fn companions_start_without_a_load_on_a_host_without_traits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn edited_lost_and_stopped_companions_are_repaired_without_traits() {
+async fn companions_are_repaired_and_removed_on_a_host_without_traits() {
     let node = node();
     node.install_all();
     let _ = node.pass().await;
@@ -34,14 +34,6 @@ async fn edited_lost_and_stopped_companions_are_repaired_without_traits() {
         let _ = node.pass().await;
     }
     node.assert_true();
-    assert_eq!((node.host.counts().reloads, node.host.counts().resets), (0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn removed_companions_leave_nothing_on_a_host_without_traits() {
-    let node = node();
-    node.install_all();
-    let _ = node.pass().await;
     for spec in [viewer(), wallet()] {
         node.host.remove(&spec.name);
     }

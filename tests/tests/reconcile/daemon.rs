@@ -105,16 +105,6 @@ async fn first_hint_acts_immediately_and_a_burst_costs_two_more() {
     assert_eq!(daemon.reconciles.load(Ordering::Relaxed) - before, 3);
 }
 
-#[tokio::test(start_paused = true)]
-async fn stopped_companion_is_started_by_the_resync_without_hints() {
-    let node = Node::installed().await;
-    let _daemon = start(&node);
-    node.sleep(45).await;
-    node.host.change(|world, now| world.stop_service(&name("wallet"), now));
-    node.sleep(32).await;
-    assert!(node.runs("wallet"));
-}
-
 /// Hints about another companion are no reason to observe this one, and do not delay the resync.
 #[tokio::test(start_paused = true)]
 async fn hints_about_one_companion_do_not_delay_the_resync_of_others() {
@@ -127,16 +117,6 @@ async fn hints_about_one_companion_do_not_delay_the_resync_of_others() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(node.runs("wallet"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn deleted_unit_is_restored_within_one_resync() {
-    let node = Node::installed().await;
-    let _daemon = start(&node);
-    node.sleep(60).await;
-    node.host.delete_unit(&name("wallet"));
-    node.sleep(31).await;
-    node.assert_true();
 }
 
 #[tokio::test(start_paused = true)]

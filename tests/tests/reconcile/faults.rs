@@ -2,7 +2,7 @@
 
 use adapter_fake::faults::KINDS;
 use adapter_fake::journal::CALLS;
-use adapter_fake::world::conditions::{Disk, Generator};
+use adapter_fake::world::conditions::Generator;
 use adapter_fake::world::files::SECRET;
 use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{Counts, Fault, Method, Mode, Port};
@@ -13,20 +13,6 @@ use companion_tests::node::{Node, REGISTRY, context, indexer, name, viewer};
 /// The content of the unit file of `base`.
 fn unit_of(node: &Node, base: &str) -> Option<UnitBytes> {
     node.host.world().slot(&name(base)).and_then(|slot| slot.file.now().cloned())
-}
-
-#[tokio::test(start_paused = true)]
-async fn full_disk_keeps_the_previous_unit_and_recovers() {
-    let node = Node::installed().await;
-    node.host.edit_unit(&name("wallet"));
-    node.host.change(|world, _| world.conditions.disk = Disk::Full);
-    let before = unit_of(&node, "wallet");
-    let _ = node.pass().await;
-    assert!(node.runs("wallet"));
-    assert_eq!(unit_of(&node, "wallet"), before, "complete, even if outdated");
-    node.host.change(|world, _| world.conditions.disk = Disk::Writable);
-    node.sleep(30).await;
-    node.passes_until_true(3).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,24 +122,6 @@ async fn restored_unit_starts_while_reloads_fail_unless_another_text_is_loaded()
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_reload_is_retried() {
-    let node = Node::installed().await;
-    let error = Mode::Error(PortErrorKind::Transient);
-    node.host.inject(Fault::once(Port::Services, Method::Reload, error));
-    node.host.delete_unit(&name("wallet"));
-    node.passes_until_true(3).await;
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn corrupt_generated_units_are_reloaded() {
-    let node = Node::installed().await;
-    node.host.change(|world, _| world.conditions.generator = Generator::CorruptsOnce);
-    node.host.delete_unit(&name("wallet"));
-    node.passes_until_true(3).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn hanging_read_times_out_and_stops_nothing() {
     let node = Node::installed().await;
     node.host.inject(Fault::once(Port::Images, Method::Observe, Mode::Hang));
@@ -165,26 +133,19 @@ async fn hanging_read_times_out_and_stops_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unreadable_desired_state_stops_all_actions() {
-    nothing_is_done_while(Mode::Error(PortErrorKind::Invalid)).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn unresponsive_desired_state_ends_the_reconcile_without_an_action() {
-    nothing_is_done_while(Mode::Hang).await;
-}
-
-/// Makes the record fail in that way while there is work to do.
-async fn nothing_is_done_while(mode: Mode) {
-    for call in [(Port::Leadership, Method::Acquire), (Port::Desired, Method::Load)] {
-        let mut node = Node::installed().await;
-        node.restart_manager();
-        node.host.inject(Fault::once(call.0, call.1, mode.clone()));
-        node.host.delete_unit(&name("wallet"));
-        let before = node.host.counts();
-        assert!(node.reconciler.converge().await.is_err());
-        assert_eq!(node.host.counts(), before);
-        node.passes_until_true(1).await;
+    let calls = [(Port::Leadership, Method::Acquire), (Port::Desired, Method::Load)];
+    for mode in [Mode::Error(PortErrorKind::Invalid), Mode::Hang] {
+        for (port, method) in calls {
+            let mut node = Node::installed().await;
+            node.restart_manager();
+            node.host.inject(Fault::once(port, method, mode.clone()));
+            node.host.delete_unit(&name("wallet"));
+            let before = node.host.counts();
+            assert!(node.reconciler.converge().await.is_err());
+            assert_eq!(node.host.counts(), before);
+            node.passes_until_true(1).await;
+        }
     }
 }
 
@@ -218,7 +179,7 @@ async fn install_survives_every_single_call_failure() {
             let node = Node::new();
             node.host.inject(Fault::once(call.0, call.1, mode.clone()));
             node.install_all();
-            until_true(&node).await;
+            node.passes_until_true(3).await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
         }
     }
@@ -248,7 +209,7 @@ async fn repair_survives_every_single_call_failure() {
             node.host.stop_service(&name("viewer"));
             node.sleep(60).await;
             node.host.inject(Fault::once(call.0, call.1, mode.clone()));
-            until_true(&node).await;
+            node.passes_until_true(3).await;
             node.sleep(60).await;
             node.assert_quiet().await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
@@ -282,16 +243,10 @@ async fn removal_survives_every_single_call_failure() {
             }
             node.host.inject(Fault::once(call.0, call.1, mode.clone()));
             node.host.remove(&name("viewer"));
-            until_true(&node).await;
+            node.passes_until_true(3).await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
         }
     }
-}
-
-/// Converges at most three times until the host matches the desired state.
-async fn until_true(node: &Node) {
-    node.passes_until_true(3).await;
-    node.assert_true();
 }
 
 /// Another process modifies the unit after each write: the writes are bounded.
@@ -354,22 +309,6 @@ async fn reload_failure_is_reported_with_its_cause() {
     let (step, error) = failed.expect("the reload failed");
     assert_eq!(step.action.verb(), "load-units");
     assert!(status[0].why.iter().any(|why| why.contains(error.as_str())), "{status:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn install_completes_after_a_crash() {
-    for seconds in 0..30 {
-        let mut node = Node::new();
-        node.install_all();
-        let reconciler = node.reconciler.clone();
-        let pass = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
-        node.sleep(seconds).await;
-        pass.abort();
-        node.reconciler.shut_down().await;
-        node.restart_manager();
-        node.passes_until_true(2).await;
-        node.assert_true();
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use adapter_fake::world::images::Reach;
 use adapter_fake::{Fault, Method, Mode, Port};
-use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::{Limits, NoEvents, ReconcileError, Reconciler};
 use companion_tests::node::{
-    Node, REGISTRY, called, context, indexer, name, password, published, viewer, wallet,
+    Node, REGISTRY, called, context, indexer, name, published, viewer, wallet,
 };
 
 #[tokio::test(start_paused = true)]
@@ -85,30 +84,6 @@ async fn failing_companion_does_not_delay_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_build_falls_back_to_the_registry() {
-    let node = Node::new();
-    node.host.install(&wallet());
-    node.host.break_build(&context("wallet"), adapter_fake::world::images::BuildOutcome::Fails);
-    let _ = node.pass().await;
-    let counts = node.host.counts();
-    assert_eq!((counts.builds, counts.pulls), (1, 1));
-    assert!(node.runs("wallet"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn failed_hook_stops_the_install_of_its_companion() {
-    let node = Node::new();
-    node.install_all();
-    let error = Mode::Error(PortErrorKind::Invalid);
-    node.host.inject(Fault::always(Port::Hooks, Method::Render, error));
-    let _ = node.pass().await;
-    let world = node.host.world();
-    assert!(world.slot(&name("viewer")).unwrap().file.now().is_none());
-    assert!(!node.runs("viewer") && node.runs("wallet"));
-    assert_eq!(node.host.violations(), []);
-}
-
-#[tokio::test(start_paused = true)]
 async fn start_that_exits_immediately_is_reported_as_failed() {
     let node = Node::new();
     node.host.install(&indexer());
@@ -117,19 +92,6 @@ async fn start_that_exits_immediately_is_reported_as_failed() {
     let status = companion_core::status::status(&pass.last);
     assert!(!status[0].health.is_healthy(), "{status:?}");
     assert!(status[0].why[0].contains("restarting"), "{status:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn hook_without_its_input_waits_with_a_reason() {
-    let node = Node::new();
-    node.host.install(&viewer());
-    node.host.remove_input(&password());
-    let pass = node.pass().await;
-    assert!(pass.last.plan.blocked(&name("viewer")).next().is_some());
-    node.host.put_input(&password(), "there it is");
-    node.sleep(30).await;
-    let _ = node.pass().await;
-    node.assert_true();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! Removal is final and complete.
 
+use std::time::Duration;
+
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
 use companion_tests::node::{Node, context, name, viewer, wallet};
@@ -7,6 +9,7 @@ use companion_tests::node::{Node, context, name, viewer, wallet};
 #[tokio::test(start_paused = true)]
 async fn removed_companion_leaves_no_objects() {
     let node = Node::installed().await;
+    let before = node.host.counts();
     node.host.remove(&name("viewer"));
     assert_eq!(
         node.steps_of_pass().await,
@@ -18,60 +21,36 @@ async fn removed_companion_leaves_no_objects() {
         ]
     );
     node.assert_true();
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn other_companions_keep_running_during_a_removal() {
-    let node = Node::installed().await;
-    let before = node.host.counts();
-    node.host.remove(&name("wallet"));
-    let _ = node.pass().await;
     let after = node.host.counts().since(before);
     assert_eq!((after.restarts, after.starts, after.stops), (0, 0, 1));
-    assert!(node.runs("viewer") && node.runs("indexer"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn removal_during_an_image_build_is_final() {
-    let node = Node::new();
-    node.host.install(&wallet());
-    let reconciler = node.reconciler.clone();
-    let installing = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
-    node.sleep(2).await;
-    node.host.remove(&name("wallet"));
-    let _ = node.pass().await;
-    installing.await.unwrap().unwrap();
-    node.sleep(120).await;
-    let _ = node.pass().await;
-    node.assert_true();
-    assert_eq!(node.host.counts().unit_writes, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn removal_during_a_hook_run_is_final() {
-    let node = Node::new();
-    node.host.install(&viewer());
-    node.host.change(|world, _| world.delays.render = std::time::Duration::from_secs(20));
-    let reconciler = node.reconciler.clone();
-    let installing = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
-    node.sleep(2).await;
-    node.host.remove(&name("viewer"));
-    let _ = node.pass().await;
-    installing.await.unwrap().unwrap();
-    node.sleep(120).await;
-    node.assert_true();
-    assert_eq!(node.host.counts().config_writes, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn reinstalled_app_is_restored_after_its_removal() {
-    let node = Node::installed().await;
-    node.host.remove(&name("viewer"));
-    let _ = node.pass().await;
-    node.host.install(&viewer());
-    node.passes_until_true(1).await;
+    assert!(node.runs("wallet") && node.runs("indexer"), "the others keep running");
     node.assert_quiet().await;
+}
+
+/// Of a first build, of one that replaces the image, and of a hook run.
+#[tokio::test(start_paused = true)]
+async fn removal_during_a_build_or_a_hook_run_is_final() {
+    for (spec, is_installed) in [(wallet(), false), (wallet(), true), (viewer(), false)] {
+        let node = if is_installed { Node::installed().await } else { Node::new() };
+        node.host.change(|world, _| world.delays.render = Duration::from_secs(20));
+        if is_installed {
+            node.host.change_context(&context(spec.name.as_str()));
+        } else {
+            node.host.install(&spec);
+        }
+        let reconciler = node.reconciler.clone();
+        let working = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
+        node.sleep(2).await;
+        let before = node.host.counts();
+        node.host.remove(&spec.name);
+        let _ = node.pass().await;
+        working.await.unwrap().unwrap();
+        node.sleep(120).await;
+        let _ = node.pass().await;
+        node.assert_true();
+        let after = node.host.counts().since(before);
+        assert_eq!((after.unit_writes, after.config_writes), (0, 0), "{}", spec.name);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,16 +62,6 @@ async fn failed_stop_is_retried_and_deletes_nothing() {
     let _ = node.pass().await;
     assert!(node.host.world().slot(&name("wallet")).unwrap().file.now().is_some());
     assert!(node.passes_until_true(3).await <= 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn container_without_a_unit_is_removed_with_its_companion() {
-    let node = Node::installed().await;
-    node.host.delete_unit(&name("wallet"));
-    node.host.reload_by_others();
-    node.host.remove(&name("wallet"));
-    node.passes_until_true(2).await;
-    node.assert_quiet().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,20 +86,4 @@ async fn lost_desired_state_removes_nothing() {
     assert!(pass.steps.is_empty(), "{:?}", pass.steps);
     assert_eq!(node.host.counts().since(before).stops, 0);
     assert!(node.runs("viewer") && node.runs("wallet") && node.runs("indexer"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn rebuild_during_a_removal_does_not_restore_the_app() {
-    let node = Node::installed().await;
-    node.host.change_context(&context("wallet"));
-    let reconciler = node.reconciler.clone();
-    let resync = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
-    node.sleep(5).await;
-    node.host.remove(&name("wallet"));
-    let _ = node.pass().await;
-    resync.await.unwrap().unwrap();
-    node.passes_until_true(2).await;
-    node.sleep(60).await;
-    let _ = node.pass().await;
-    node.assert_true();
 }

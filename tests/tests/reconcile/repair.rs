@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_fake::FakeHost;
 use adapter_fake::world::units::Load;
+use adapter_fake::{Counts, FakeHost};
+use companion_core::model::companion::CompanionSpec;
 use companion_core::model::image::ImageRef;
 use companion_core::plan::{Action, Reason};
 use companion_core::reconciler::{Event, EventSink, Limits, Outcome, Reconciler};
 use companion_core::status::status;
-use companion_tests::node::{Node, REGISTRY, config, context, name};
+use companion_tests::faults::Fault;
+use companion_tests::node::{Node, config, indexer, name, viewer, wallet};
 
 #[tokio::test(start_paused = true)]
 async fn converged_pass_has_no_steps() {
@@ -17,38 +19,104 @@ async fn converged_pass_has_no_steps() {
     node.assert_quiet().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn deleted_unit_is_restored_within_one_resync_without_a_restart() {
-    let node = Node::installed().await;
-    node.host.delete_unit(&name("wallet"));
-    let before = node.host.counts();
-    assert_eq!(node.passes_until_true(1).await, 1);
-    let after = node.host.counts().since(before);
-    assert_eq!((after.unit_writes, after.reloads, after.restarts, after.starts), (1, 1, 0, 0));
-    node.assert_quiet().await;
+const NONE: Cost = Cost { units: 0, reloads: 0, configs: 0, builds: 0, starts: 0, restarts: 0 };
+const NEW_UNIT: Cost = Cost { units: 1, reloads: 1, restarts: 1, ..NONE };
+const NEW_CONFIG: Cost = Cost { configs: 1, ..NEW_UNIT };
+
+/// What a repair costs, and nothing else: files of units, reloads, files of configurations, builds, starts, restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cost {
+    units: u32,
+    reloads: u32,
+    configs: u32,
+    builds: u32,
+    starts: u32,
+    restarts: u32,
 }
 
-#[tokio::test(start_paused = true)]
-async fn three_lost_units_are_restored_with_one_reload() {
-    let node = Node::installed().await;
-    for base in ["viewer", "wallet", "indexer"] {
-        node.host.delete_unit(&name(base));
+impl Cost {
+    fn of(counts: Counts) -> Self {
+        let Counts { unit_writes, reloads, config_writes, builds, starts, restarts, .. } = counts;
+        assert_eq!((counts.pulls, counts.network, counts.stops), (0, 0, 0));
+        Self { units: unit_writes, reloads, configs: config_writes, builds, starts, restarts }
     }
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.unit_writes, after.reloads, after.restarts), (3, 1, 0));
+}
+
+/// Faults, each of a companion and followed by some seconds, and the cost of their repair by one converge.
+const REPAIRS: [(&[(Fault, fn() -> CompanionSpec, u64)], Cost); 22] = {
+    use Fault::*;
+    [
+        (&[(UnitDeleted, wallet, 0)], Cost { units: 1, reloads: 1, ..NONE }),
+        (
+            &[(UnitDeleted, viewer, 0), (UnitDeleted, wallet, 0), (UnitDeleted, indexer, 0)],
+            Cost { units: 3, reloads: 1, ..NONE },
+        ),
+        (&[(UnitEdited, wallet, 0)], NEW_UNIT),
+        (&[(UnitTruncated, wallet, 0)], NEW_UNIT),
+        (&[(UnitExposed, wallet, 0)], Cost { units: 1, ..NONE }),
+        (
+            &[(UnitEdited, wallet, 0), (Reloaded, wallet, 0), (ContainerKilled, wallet, 15)],
+            NEW_UNIT,
+        ),
+        // Found by the properties: the container had been started from the edited unit and reported the current revision.
+        (&[(UnitEdited, wallet, 0), (Rebooted, wallet, 60), (UnitDeleted, wallet, 0)], NEW_UNIT),
+        (&[(ContainerKilled, wallet, 30)], NONE),
+        (&[(ContainerRemoved, indexer, 30)], NONE),
+        (&[(ContainerPaused, wallet, 0)], Cost { restarts: 1, ..NONE }),
+        (&[(ServiceStopped, wallet, 5)], Cost { starts: 1, ..NONE }),
+        (&[(CredentialsRotated, viewer, 0)], NEW_CONFIG),
+        (&[(ConfigDeleted, viewer, 0)], NEW_CONFIG),
+        // It may have had other content when the service started.
+        (&[(ConfigWritable, viewer, 0)], NEW_CONFIG),
+        (&[(ManagerKilled, viewer, 0), (ConfigWritable, viewer, 0)], NEW_CONFIG),
+        // Found by crash tests: the container had started with the edited file and reported the current revision.
+        (&[(ConfigEdited, viewer, 0), (Rebooted, viewer, 60)], NEW_CONFIG),
+        (&[(ConfigReadable, viewer, 0)], Cost { configs: 1, ..NONE }),
+        (&[(ManagerKilled, viewer, 0), (ConfigReadable, viewer, 0)], Cost { configs: 1, ..NONE }),
+        (&[(LinkDeleted, viewer, 0)], Cost { configs: 1, ..NONE }),
+        (&[(ContextChanged, wallet, 0)], Cost { builds: 1, ..NEW_UNIT }),
+        (&[(ImageRemoved, wallet, 0)], Cost { builds: 1, ..NONE }),
+        (
+            &[(RegistryDown, indexer, 0), (UnitDeleted, indexer, 0), (ServiceStopped, indexer, 5)],
+            Cost { units: 1, reloads: 1, starts: 1, ..NONE },
+        ),
+    ]
+};
+
+#[tokio::test(start_paused = true)]
+async fn each_repair_costs_what_it_takes_and_no_more() {
+    for (faults, cost) in REPAIRS {
+        let mut node = Node::installed().await;
+        let before = node.host.counts();
+        for (fault, spec, seconds) in faults {
+            fault.apply(&node.host, &spec());
+            if fault.ends_managers().is_some() {
+                node.restart_manager();
+            }
+            node.sleep(*seconds).await;
+        }
+        node.passes_until_true(1).await;
+        let names: Vec<_> = faults.iter().map(|(fault, _, _)| fault.name()).collect();
+        assert_eq!(Cost::of(node.host.counts().since(before)), cost, "{names:?}");
+        node.assert_quiet().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn drifted_unit_file_is_rewritten_and_reloaded_once() {
-    let node = Node::installed().await;
-    node.host.edit_unit(&name("wallet"));
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.unit_writes, after.reloads, after.restarts), (1, 1, 1));
-    node.assert_quiet().await;
+async fn masked_or_unmanaged_unit_is_kept() {
+    for fault in [Fault::UnitMasked, Fault::UnitUnmanaged] {
+        let node = Node::installed().await;
+        fault.apply(&node.host, &wallet());
+        node.host.reload_by_others();
+        let before = node.host.counts();
+        let pass = node.pass().await;
+        assert!(pass.steps.is_empty(), "{fault}: {:?}", pass.steps);
+        assert_eq!(node.host.counts().since(before).unit_writes, 0);
+        assert_eq!(node.host.violations(), []);
+        fault.undo().unwrap().apply(&node.host, &wallet());
+        node.host.reload_by_others();
+        node.passes_until_true(3).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,68 +160,6 @@ async fn upgrade_interrupted_by_a_crash_causes_one_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn world_writable_unit_mode_is_fixed_without_a_restart() {
-    let node = Node::installed().await;
-    node.host.expose_unit(&name("wallet"));
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.unit_writes, after.reloads, after.restarts, after.starts), (1, 0, 0, 0));
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn edited_loaded_and_started_unit_is_restored() {
-    let node = Node::installed().await;
-    node.host.edit_unit(&name("wallet"));
-    node.host.reload_by_others();
-    node.host.kill_container(&name("wallet"));
-    node.sleep(15).await;
-    node.passes_until_true(1).await;
-    node.assert_quiet().await;
-}
-
-/// Found by the properties: the container had been started from the edited unit and reported the current revision.
-#[tokio::test(start_paused = true)]
-async fn unit_edited_before_a_boot_and_deleted_is_unverified() {
-    let node = Node::installed().await;
-    node.host.edit_unit(&name("wallet"));
-    node.host.reboot();
-    node.sleep(60).await;
-    node.host.delete_unit(&name("wallet"));
-    node.passes_until_true(1).await;
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn truncated_unit_is_rewritten() {
-    let node = Node::installed().await;
-    node.host.truncate_unit(&name("wallet"));
-    node.passes_until_true(1).await;
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn killed_container_is_restarted_by_systemd() {
-    let node = Node::installed().await;
-    node.host.kill_container(&name("wallet"));
-    let before = node.host.counts();
-    let _ = node.pass().await;
-    node.sleep(30).await;
-    let _ = node.pass().await;
-    node.assert_true();
-    let after = node.host.counts().since(before);
-    assert_eq!((after.starts, after.restarts, after.unit_writes, after.builds), (0, 0, 0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn manually_removed_container_is_recreated() {
-    let node = Node::installed().await;
-    node.host.remove_container(&name("indexer"));
-    assert!(node.passes_until_true(2).await <= 2);
-}
-
-#[tokio::test(start_paused = true)]
 async fn companion_becomes_ready_although_the_hosts_clock_was_set_back() {
     let node = Node::installed().await;
     node.host.change(|world, now| {
@@ -164,14 +170,6 @@ async fn companion_becomes_ready_although_the_hosts_clock_was_set_back() {
     assert!(converged.last.is_settled());
     let unready = status(&converged.last).into_iter().find(|one| !one.health.is_healthy());
     assert_eq!(unready, None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn frozen_container_is_recreated() {
-    let node = Node::installed().await;
-    node.host.pause_container(&name("wallet"));
-    assert_eq!(node.steps_of_pass().await, ["restart wallet: frozen"]);
-    node.assert_true();
 }
 
 /// The container is unpaused as soon as the restart that would do so is announced.
@@ -198,48 +196,6 @@ async fn container_resumed_since_observation_is_not_restarted() {
     assert_eq!(node.steps_of_pass().await, ["restart wallet: frozen (not needed)"]);
     assert_eq!(node.host.counts().since(before).restarts, 0);
     node.assert_true();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_service_stopped_by_hand_is_started() {
-    let node = Node::installed().await;
-    node.host.stop_service(&name("wallet"));
-    node.sleep(5).await;
-    assert_eq!(node.steps_of_pass().await, ["start wallet: not running"]);
-    node.assert_true();
-}
-
-#[tokio::test(start_paused = true)]
-async fn rotated_password_causes_exactly_one_restart() {
-    let node = Node::installed().await;
-    node.host.rotate_credentials();
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.config_writes, after.restarts), (1, 1));
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn lost_configuration_causes_one_restart() {
-    let node = Node::installed().await;
-    node.host.delete_config(&config());
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.renders, after.config_writes, after.restarts), (1, 1, 1));
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn lost_link_is_restored_without_a_restart() {
-    let node = Node::installed().await;
-    node.host.unlink_config(&config());
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.config_writes, after.unit_writes, after.restarts), (1, 0, 0));
-    node.assert_quiet().await;
 }
 
 /// A password that is changed and changed back reuses or recreates its first file.
@@ -273,86 +229,6 @@ async fn start_under_a_moved_tag_uses_the_image_of_the_unit() {
     node.assert_true();
 }
 
-/// Found by crash tests: the container had started with the edited file and reported the current revision.
-#[tokio::test(start_paused = true)]
-async fn start_with_an_edited_configuration_is_restarted_after_rendering() {
-    let node = Node::installed().await;
-    node.host.edit_config(&config());
-    node.host.reboot();
-    node.sleep(60).await;
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.config_writes, after.restarts, after.unit_writes), (1, 1, 1));
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn insecure_configuration_mode_is_fixed_without_a_restart() {
-    for young in [false, true] {
-        let mut node = Node::installed().await;
-        if young {
-            node.restart_manager();
-        }
-        node.host.expose_config(&config(), 0o644);
-        let before = node.host.counts();
-        node.passes_until_true(1).await;
-        let after = node.host.counts().since(before);
-        assert_eq!((after.config_writes, after.unit_writes, after.restarts), (1, 0, 0), "{young}");
-        node.assert_quiet().await;
-    }
-}
-
-/// It may have had other content when the service started.
-#[tokio::test(start_paused = true)]
-async fn configuration_writable_by_others_causes_one_restart() {
-    for young in [false, true] {
-        let mut node = Node::installed().await;
-        if young {
-            node.restart_manager();
-        }
-        node.host.expose_config(&config(), 0o646);
-        let before = node.host.counts();
-        node.passes_until_true(1).await;
-        let after = node.host.counts().since(before);
-        assert_eq!((after.config_writes, after.restarts), (1, 1), "{young}");
-        node.assert_quiet().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn changed_dockerfile_is_built_and_restarts_once() {
-    let node = Node::installed().await;
-    node.host.change_context(&context("wallet"));
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.builds, after.restarts, after.pulls), (1, 1, 0));
-    node.assert_quiet().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn unreachable_registry_is_ignored_while_the_image_exists() {
-    let node = Node::installed().await;
-    node.host.registry_down(REGISTRY);
-    node.host.delete_unit(&name("indexer"));
-    node.host.stop_service(&name("indexer"));
-    node.sleep(5).await;
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    assert_eq!(node.host.counts().since(before).network, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn image_removed_under_a_container_is_rebuilt_without_a_restart() {
-    let node = Node::installed().await;
-    node.host.remove_image(&ImageRef::new("localhost/wallet:latest").unwrap());
-    let before = node.host.counts();
-    node.passes_until_true(1).await;
-    let after = node.host.counts().since(before);
-    assert_eq!((after.builds, after.restarts), (1, 0));
-}
-
 #[tokio::test(start_paused = true)]
 async fn damaged_image_is_made_again_and_its_companion_restarts_at_most_once() {
     let node = Node::installed().await;
@@ -370,14 +246,6 @@ async fn damaged_image_is_made_again_and_its_companion_restarts_at_most_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn companions_restart_after_a_reboot_without_the_daemon() {
-    let node = Node::installed().await;
-    node.host.reboot();
-    node.sleep(60).await;
-    node.assert_true();
-}
-
-#[tokio::test(start_paused = true)]
 async fn start_limit_is_reset_after_its_back_off() {
     let node = Node::installed().await;
     let wallet = name("wallet");
@@ -388,27 +256,4 @@ async fn start_limit_is_reset_after_its_back_off() {
     let _ = node.pass().await;
     node.host.crash_loop(&wallet, false);
     node.passes_until_true(10).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn unmanaged_unit_is_neither_changed_nor_started() {
-    let node = Node::installed().await;
-    node.host.put_unmanaged_unit(&name("wallet"));
-    let before = node.host.counts();
-    let pass = node.pass().await;
-    assert!(pass.steps.is_empty());
-    assert_eq!(node.host.counts().since(before).unit_writes, 0);
-    assert_eq!(node.host.violations(), []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn masked_unit_is_kept() {
-    let node = Node::installed().await;
-    node.host.mask(&name("wallet"));
-    node.host.reload_by_others();
-    let pass = node.pass().await;
-    assert!(pass.steps.is_empty(), "{:?}", pass.steps);
-    node.host.unmask(&name("wallet"));
-    node.host.reload_by_others();
-    node.passes_until_true(3).await;
 }

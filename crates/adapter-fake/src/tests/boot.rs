@@ -3,7 +3,7 @@
 use companion_core::model::service::RunState;
 
 use super::*;
-use crate::faults::{EffectPoint, Gate, Stage};
+use crate::faults::BeforeSync;
 use crate::journal::Method;
 use crate::world::units::UnitBytes;
 
@@ -17,28 +17,6 @@ async fn a_companion_comes_back_by_itself_after_a_reboot() {
     bench.pass(SECOND).await;
     assert_eq!(bench.host.untruth(), None);
     assert_eq!(bench.host.counts(), before);
-}
-
-#[tokio::test(start_paused = true)]
-async fn completed_writes_survive_a_power_loss() {
-    let bench = Bench::new();
-    bench.host.install(&bench.spec);
-    bench.converge().await;
-    bench.host.power_loss();
-    bench.pass(SECOND).await;
-    assert_eq!(bench.host.untruth(), None);
-}
-
-/// Stops whoever has made something that is not synced yet.
-struct BeforeSync;
-
-#[async_trait::async_trait]
-impl Gate for BeforeSync {
-    async fn pass(&self, point: &EffectPoint) {
-        if point.stage == Stage::Unsynced {
-            std::future::pending().await
-        }
-    }
 }
 
 #[tokio::test(start_paused = true)]

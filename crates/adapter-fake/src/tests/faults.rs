@@ -7,6 +7,7 @@ use super::*;
 use crate::Delivery;
 use crate::faults::{EffectPoint, Fault, Gate, Mode, Stage};
 use crate::journal::{Method, Outcome, Port};
+use crate::world::units::UnitBytes;
 
 #[tokio::test(start_paused = true)]
 async fn fault_affects_the_nth_call_only() {
@@ -78,9 +79,9 @@ async fn fault_for_one_companion_affects_only_its_entry_of_a_read() {
 #[tokio::test(start_paused = true)]
 async fn a_read_can_be_answered_from_an_older_world() {
     let bench = Bench::new();
-    let before = Box::new(bench.host.world());
+    bench.host.set_old_view(bench.host.world());
     bench.converge().await;
-    bench.host.inject(Fault::once(Port::Services, Method::Observe, Mode::OldView(before)));
+    bench.host.inject(Fault::once(Port::Services, Method::Observe, Mode::OldView));
     assert_eq!(bench.state().await, ServiceState::absent());
     assert!(bench.state().await.is_up());
 }
@@ -90,10 +91,10 @@ async fn state_hidden_by_an_older_world_is_unknown_to_the_caller() {
     let bench = Bench::new();
     let unit = bench.prepare().await;
     let names = [(unit.name.clone(), Some(unit.clone()))].into();
-    let before = Box::new(bench.host.world());
-    bench.host.put_unmanaged_unit(&unit.name);
+    bench.host.set_old_view(bench.host.world());
+    bench.host.put_unit(&unit.name, UnitBytes::Unmanaged);
     UnitStore::observe(&bench.host, &names).await;
-    bench.host.inject(Fault::once(Port::Units, Method::Observe, Mode::OldView(before)));
+    bench.host.inject(Fault::once(Port::Units, Method::Observe, Mode::OldView));
     UnitStore::observe(&bench.host, &names).await;
     assert!(bench.host.write(&unit).await.is_err());
     assert_eq!(bench.host.violations(), []);

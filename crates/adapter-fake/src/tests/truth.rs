@@ -5,10 +5,10 @@ use companion_core::ports::ContainerRuntime;
 use companion_core::ports::Leadership as _;
 
 use super::*;
-use crate::inputs::Inputs;
+use crate::ViolationKind;
+use crate::world::Untruth;
 use crate::world::conditions::Disk;
-use crate::world::{Untruth, World};
-use crate::{ViolationKind, world::images::BuildOutcome};
+use crate::world::units::UnitBytes;
 
 impl Bench {
     fn untruth(&self) -> Option<Untruth> {
@@ -33,8 +33,8 @@ async fn every_kind_of_tampering_is_detected() {
         (|b| b.host.edit_unit(b.name()), Untruth::UnitFile),
         (|b| b.host.expose_unit(b.name()), Untruth::UnitFile),
         (|b| b.host.delete_unit(b.name()), Untruth::UnitFile),
-        (|b| b.host.truncate_unit(b.name()), Untruth::UnitFile),
-        (|b| b.host.put_unmanaged_unit(b.name()), Untruth::UnitFile),
+        (|b| b.host.put_unit(b.name(), UnitBytes::Empty), Untruth::UnitFile),
+        (|b| b.host.put_unit(b.name(), UnitBytes::Unmanaged), Untruth::UnitFile),
         (|b| b.host.mask(b.name()), Untruth::Loaded),
         (|b| b.host.shadow(b.name()), Untruth::Loaded),
         (|b| b.host.kill_container(b.name()), Untruth::Down),
@@ -92,8 +92,7 @@ async fn change_after_a_finished_removal_is_a_violation() {
     let unit = bench.prepare().await;
     bench.host.removal_finished(bench.name());
     bench.host.write(&unit).await.unwrap();
-    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
-    assert_eq!(kinds, [ViolationKind::EffectAfterRemoval]);
+    assert_eq!(kinds(&bench), [ViolationKind::EffectAfterRemoval]);
     bench.host.install(&bench.spec);
     bench.host.write(&unit).await.unwrap();
     assert_eq!(bench.host.violations().len(), 1);
@@ -110,8 +109,7 @@ async fn a_start_between_a_write_and_its_reload_is_a_violation() {
     unit.description = "Another page".to_owned();
     bench.host.write(&unit).await.unwrap();
     bench.restart().await.unwrap();
-    let kinds: Vec<_> = bench.host.all_violations().iter().map(|v| v.kind).collect();
-    assert_eq!(kinds, [ViolationKind::StartBeforeReload]);
+    assert_eq!(kinds(&bench), [ViolationKind::StartBeforeReload]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,8 +124,7 @@ async fn start_without_an_image_is_a_violation_if_the_caller_could_know() {
     let sources = [(bench.name().clone(), bench.spec.image.clone())].into();
     ImageProvider::observe(&bench.host, &sources).await;
     bench.restart().await.unwrap_err();
-    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
-    assert_eq!(kinds, [ViolationKind::StartWithoutImage]);
+    assert_eq!(kinds(&bench), [ViolationKind::StartWithoutImage]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,8 +137,7 @@ async fn replacing_an_unmanaged_container_by_a_start_is_a_violation() {
     let names = [bench.name().clone()].into();
     ContainerRuntime::observe(&bench.host, &names).await;
     bench.start().await.unwrap();
-    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
-    assert_eq!(kinds, [ViolationKind::UnmanagedContainerReplaced]);
+    assert_eq!(kinds(&bench), [ViolationKind::UnmanagedContainerReplaced]);
     assert_eq!(bench.host.world().unmanaged_replaced(), 1);
 }
 
@@ -164,7 +160,7 @@ async fn removing_an_unmanaged_container_is_a_violation() {
 #[tokio::test(start_paused = true)]
 async fn any_request_to_an_unmanaged_service_is_a_violation() {
     let bench = Bench::new();
-    bench.host.put_unmanaged_unit(bench.name());
+    bench.host.put_unit(bench.name(), UnitBytes::Unmanaged);
     bench.host.reload_by_others();
     let wanted = [(bench.name().clone(), None)].into();
     UnitStore::observe(&bench.host, &wanted).await;
@@ -273,31 +269,16 @@ async fn effect_of_an_actor_that_does_not_lead_is_a_violation() {
         bench.host.as_actor(1).reload().await.unwrap();
     }
     bench.host.reload().await.unwrap();
-    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
-    assert_eq!(kinds, [ViolationKind::EffectWithoutLeader; 2]);
-}
-
-#[test]
-fn two_worlds_with_the_same_story_are_equal() {
-    let story = |world: &mut World| {
-        world.put_context(&path("/opt/ui"), "Dockerfile");
-        world.break_build(&path("/opt/ui"), BuildOutcome::Fails);
-        world.user_logout(SECOND);
-    };
-    let (mut one, mut other) = (World::new(), World::new());
-    story(&mut one);
-    assert_ne!(one, other);
-    story(&mut other);
-    assert_eq!(one, other);
+    assert_eq!(kinds(&bench), [ViolationKind::EffectWithoutLeader; 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn processes_with_different_inputs_desire_different_specifications() {
     let bench = Bench::new();
-    let other = bench.host.deciding_with(Inputs::new(|spec| CompanionSpec {
-        description: "another page".to_owned(),
-        ..spec
-    }));
+    let other = bench.host.deciding_with(|spec| {
+        let description = "another page".to_owned();
+        CompanionSpec { description, ..spec }
+    });
     bench.host.install(&bench.spec);
     bench.converge().await;
     assert_eq!(bench.host.untruth(), None);

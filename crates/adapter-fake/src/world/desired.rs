@@ -14,7 +14,6 @@ use companion_core::model::image::ImageSource;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
-use crate::inputs::Inputs;
 
 /// Whether the record is readable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -54,11 +53,10 @@ impl Specs {
         SpecId(u32::try_from(position).unwrap_or(u32::MAX))
     }
 
-    /// Returns the specifications as a process with `inputs` desires them.
+    /// Returns what `desire` makes of each specification.
     #[must_use]
-    pub fn desired_with(&self, inputs: &Inputs) -> Self {
-        let all = self.all.iter().map(|spec| inputs.desire(spec.clone())).collect();
-        Self { all, owners: self.owners.clone() }
+    pub(crate) fn desired(self, desire: &dyn Fn(CompanionSpec) -> CompanionSpec) -> Self {
+        Self { all: self.all.into_iter().map(desire).collect(), ..self }
     }
 
     /// Returns the specification with the number `id`.

@@ -33,20 +33,15 @@ pub enum RenderOutcome {
     Nonsense,
 }
 
-/// A rendered file, or the object in its place.
+/// A rendered file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RenderedFile {
-    /// A regular file.
-    Regular {
-        /// A digest of its bytes.
-        content: Fingerprint,
-        /// Its mode.
-        mode: u16,
-        /// Whether the program in the container accepts it.
-        sound: bool,
-    },
-    /// A directory lies at the hook's output.
-    Directory,
+pub struct RenderedFile {
+    /// A digest of its bytes.
+    pub content: Fingerprint,
+    /// Its mode.
+    pub mode: u16,
+    /// Whether the program in the container accepts it.
+    pub sound: bool,
 }
 
 /// The object at a hook's output.
@@ -79,13 +74,17 @@ pub struct Files {
 }
 
 impl Files {
-    /// Returns the rendered file that `output` links to, or the directory in its place.
+    /// Returns the rendered file that `output` links to.
     pub fn rendered(&self, output: &AbsolutePath) -> Option<RenderedFile> {
         match self.output(output)? {
             Output::Link(id) => self.file(&id.path(output)),
-            Output::Regular => None,
-            Output::Directory => Some(RenderedFile::Directory),
+            Output::Regular | Output::Directory => None,
         }
+    }
+
+    /// Returns whether a directory lies at `output`.
+    pub fn is_directory(&self, output: &AbsolutePath) -> bool {
+        self.output(output) == Some(Output::Directory)
     }
 
     pub(crate) fn output(&self, output: &AbsolutePath) -> Option<Output> {
@@ -99,10 +98,7 @@ impl Files {
 
     /// A digest of the bytes of the rendered file at `path` itself.
     pub(crate) fn content(&self, path: &AbsolutePath) -> Option<Fingerprint> {
-        match self.file(path)? {
-            RenderedFile::Regular { content, .. } => Some(content),
-            RenderedFile::Directory => None,
-        }
+        self.file(path).map(|file| file.content)
     }
 
     /// Returns all rendered files of a hook with this output, by name.
@@ -120,22 +116,16 @@ impl Files {
     }
 
     fn config_files(&self, output: &AbsolutePath) -> BTreeMap<ConfigId, ConfigFile> {
-        let files = self.rendered_at(output).into_iter().map(|(id, file)| {
-            let file = match file {
-                RenderedFile::Regular { content, .. } if self.keyed(content) != id.digest => {
-                    ConfigFile::Modified
-                }
-                RenderedFile::Regular { mode, .. } if mode & 0o022 != 0 => {
-                    ConfigFile::WritableByOthers
-                }
-                RenderedFile::Regular { mode, .. } if mode & 0o077 != 0 => {
-                    ConfigFile::ReadableByOthers
-                }
-                RenderedFile::Regular { .. } => ConfigFile::Intact,
-                RenderedFile::Directory => ConfigFile::Modified,
-            };
-            (id, file)
-        });
+        let files =
+            self.rendered_at(output).into_iter().map(|(id, RenderedFile { content, mode, .. })| {
+                let file = match () {
+                    () if self.keyed(content) != id.digest => ConfigFile::Modified,
+                    () if mode & 0o022 != 0 => ConfigFile::WritableByOthers,
+                    () if mode & 0o077 != 0 => ConfigFile::ReadableByOthers,
+                    () => ConfigFile::Intact,
+                };
+                (id, file)
+            });
         files.collect()
     }
 
@@ -272,11 +262,8 @@ impl World {
     ) -> PortResult<(bool, ConfigId)> {
         self.no_directory_at(&hook.output)?;
         let content = Fingerprint::of(bytes);
-        let rendered = RenderedFile::Regular {
-            content,
-            mode: PRIVATE,
-            sound: !bytes.starts_with(NONSENSE.as_bytes()),
-        };
+        let rendered =
+            RenderedFile { content, mode: PRIVATE, sound: !bytes.starts_with(NONSENSE.as_bytes()) };
         let files = self.files.config_files(&hook.output);
         let id = ConfigId::to_commit(self.files.keyed(content), &files, claimed);
         let path = id.path(&hook.output);
@@ -317,7 +304,7 @@ impl World {
     }
 
     fn no_directory_at(&self, path: &AbsolutePath) -> PortResult<()> {
-        if self.files.output(path) == Some(Output::Directory) {
+        if self.files.is_directory(path) {
             let message = format!("`{path}` is a directory, not a file");
             return Err(PortError::new(PortErrorKind::Conflict, message));
         }

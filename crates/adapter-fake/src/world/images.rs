@@ -304,22 +304,13 @@ impl World {
     /// Pulls the image of `source` from its registry.
     ///
     /// # Errors
-    /// As [`pull_image`](Self::pull_image), and `NotFound` without a registry.
-    pub fn pull_image_of(&mut self, source: &ImageSource) -> PortResult<PresentImage> {
-        let Some(pull) = &source.pull else {
+    /// `Transient` when the registry is unreachable or untrusted, `Denied` when it requires credentials,
+    /// `NotFound` when none is named or it does not have the image, `Invalid` when the image is for another
+    /// architecture, `Transient` and `Denied` from the disk.
+    pub fn pull_image(&mut self, source: &ImageSource) -> PortResult<PresentImage> {
+        let Some(PullSource { reference, verify_tls }) = &source.pull else {
             return Err(PortError::new(PortErrorKind::NotFound, "no registry is named"));
         };
-        self.pull_image(pull)
-    }
-
-    /// Pulls an image from its registry.
-    ///
-    /// # Errors
-    /// `Transient` when the registry is unreachable or untrusted, `Denied` when it requires credentials,
-    /// `NotFound` when it does not have the image, `Invalid` when the image is for another architecture,
-    /// `Transient` and `Denied` from the disk.
-    pub fn pull_image(&mut self, source: &PullSource) -> PortResult<PresentImage> {
-        let reference = &source.reference;
         let refuse = |kind, why: &str| {
             let message = format!("cannot pull `{reference}`: {why}");
             Err(PortError::new(kind, message))
@@ -328,7 +319,7 @@ impl World {
             None | Some(Reach::Down) => {
                 return refuse(PortErrorKind::Transient, "connection refused");
             }
-            Some(Reach::Untrusted) if source.verify_tls || !self.conditions.traits.tls_per_pull => {
+            Some(Reach::Untrusted) if *verify_tls || !self.conditions.traits.tls_per_pull => {
                 let why = "certificate signed by unknown authority";
                 return refuse(PortErrorKind::Transient, why);
             }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
+use companion_core::model::container::RestartPolicy;
 use companion_core::model::service::{End, Verb};
 
 use super::World;
 use super::containers::{Container, Status};
-use super::files::RenderedFile;
 use super::jobs::JobResult;
 use super::services::{PendingJob, Phase, Run, StartEnd};
-use super::units::{Damage, Load, Restart};
+use super::units::{Damage, Load};
 use super::violations::ViolationKind;
 
 /// Podman's exit code if it cannot create a container (podman-run(1)).
@@ -172,10 +172,8 @@ impl World {
         let Load::Ours(text) = &slot.load else {
             return slot.behaviour.crashes;
         };
-        let refused = text.mounts.iter().any(|path| {
-            let file = self.files.file(path);
-            file.is_some_and(|file| !matches!(file, RenderedFile::Regular { sound: true, .. }))
-        });
+        let refused =
+            text.mounts.iter().any(|path| self.files.file(path).is_some_and(|file| !file.sound));
         refused || slot.behaviour.crashes
     }
 
@@ -195,14 +193,14 @@ impl World {
         let (policy, delay) = match &slot.load {
             Load::Ours(text) if has_delay => (text.restart, text.restart_delay),
             Load::Ours(text) => (text.restart, DEFAULT_DELAY),
-            Load::Unmanaged | Load::Shadow => (Restart::Always, DEFAULT_DELAY),
-            Load::NotFound | Load::Broken => (Restart::No, Duration::ZERO),
+            Load::Unmanaged | Load::Shadow => (RestartPolicy::Always, DEFAULT_DELAY),
+            Load::NotFound | Load::Broken => (RestartPolicy::No, Duration::ZERO),
         };
         let again = startable
             && match policy {
-                Restart::Always => true,
-                Restart::OnFailure => failed,
-                Restart::No => false,
+                RestartPolicy::Always => true,
+                RestartPolicy::OnFailure => failed,
+                RestartPolicy::No => false,
             };
         slot.service.last_end = Some(end.unwrap_or_else(|| end_of(exit)));
         slot.service.run = None;

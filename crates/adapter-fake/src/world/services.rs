@@ -102,7 +102,7 @@ pub struct PendingJob {
 }
 
 /// A service.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Service {
     /// Its state.
     pub phase: Phase,
@@ -123,23 +123,6 @@ pub struct Service {
     pub(crate) starts: RateLimit,
     /// The unique number of its last run.
     pub(crate) run_number: u32,
-}
-
-impl Default for Service {
-    fn default() -> Self {
-        Self {
-            phase: Phase::Dead,
-            since: Duration::ZERO,
-            last_end: None,
-            restarts: 0,
-            run: None,
-            image_missing: false,
-            job: None,
-            forget_restarts: false,
-            starts: RateLimit::default(),
-            run_number: 0,
-        }
-    }
 }
 
 /// The behaviour of the program in a container.

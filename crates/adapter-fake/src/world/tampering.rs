@@ -61,34 +61,9 @@ impl World {
         self.put_bytes(name, None);
     }
 
-    /// Truncates the unit file of `name`.
-    pub fn truncate_unit(&mut self, name: &CompanionName) {
-        self.put_bytes(name, Some(UnitBytes::Empty));
-    }
-
-    /// Overwrites the unit file of `name` with garbage without the ownership label.
-    pub fn garble_unit(&mut self, name: &CompanionName) {
-        self.put_bytes(name, Some(UnitBytes::Garbage));
-    }
-
-    /// Puts an unmanaged unit at `name`.
-    pub fn put_unmanaged_unit(&mut self, name: &CompanionName) {
-        self.put_bytes(name, Some(UnitBytes::Unmanaged));
-    }
-
-    /// Puts an unmanaged unit at `name` that the generator rejects.
-    pub fn put_refused_unit(&mut self, name: &CompanionName) {
-        self.put_bytes(name, Some(UnitBytes::Refused));
-    }
-
-    /// Creates a directory in place of the unit of `name`.
-    pub fn put_directory_at_unit(&mut self, name: &CompanionName) {
-        self.put_bytes(name, Some(UnitBytes::Directory));
-    }
-
-    /// Makes the unit file of `name` unreadable.
-    pub fn forbid_unit(&mut self, name: &CompanionName) {
-        self.put_bytes(name, Some(UnitBytes::Unreadable));
+    /// Puts a file, a directory, or what else `bytes` is, in place of the unit of `name`.
+    pub fn put_unit(&mut self, name: &CompanionName, bytes: UnitBytes) {
+        self.put_bytes(name, Some(bytes));
     }
 
     /// Makes the generator reject any unit of this name, or accept it again.
@@ -274,21 +249,16 @@ impl World {
 
     /// Modifies the rendered file that `path` links to.
     pub fn edit_config(&mut self, path: &AbsolutePath) {
-        if let Some(RenderedFile::Regular { mode, .. }) = self.files.rendered(path) {
-            let edited = RenderedFile::Regular {
-                content: Fingerprint::of(b"edited by hand"),
-                mode,
-                sound: true,
-            };
-            self.put_config(path, Some(edited));
+        if let Some(file) = self.files.rendered(path) {
+            let content = Fingerprint::of(b"edited by hand");
+            self.put_config(path, Some(RenderedFile { content, sound: true, ..file }));
         }
     }
 
     /// Changes the mode of the rendered file that `path` links to, for example to 0644.
     pub fn expose_config(&mut self, path: &AbsolutePath, mode: u16) {
-        if let Some(RenderedFile::Regular { content, sound, .. }) = self.files.rendered(path) {
-            let exposed = RenderedFile::Regular { content, mode, sound };
-            self.put_config(path, Some(exposed));
+        if let Some(file) = self.files.rendered(path) {
+            self.put_config(path, Some(RenderedFile { mode, ..file }));
         }
     }
 
@@ -385,12 +355,6 @@ impl World {
         self.images.published.insert(reference.clone(), contents);
         let registry = reference.registry().to_owned();
         self.images.registries.entry(registry).or_insert(Reach::Up);
-    }
-
-    /// Adds an image for another architecture to the registry of `reference`, and brings the registry up.
-    pub fn publish_misfit(&mut self, reference: &ImageRef) {
-        self.publish(reference, "mismatch");
-        self.images.mismatches.insert(reference.clone());
     }
 
     /// Sets the behaviour of the registry.

@@ -20,17 +20,6 @@ pub const UNIT_DIRECTORY: &str = "/home/archipelago/.config/containers/systemd";
 /// The directory before it in the search path.
 pub const SHADOW_DIRECTORY: &str = "/run/user/1000/containers/systemd";
 
-/// The restart policy of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Restart {
-    /// Whenever it ends.
-    Always,
-    /// When it ends with an error.
-    OnFailure,
-    /// Never.
-    No,
-}
-
 /// The modification of a managed unit after it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Damage {
@@ -45,7 +34,7 @@ pub enum Damage {
 }
 
 /// The contents of a managed unit, as far as modelled here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnitText {
     /// A digest of its contents without restart epoch, rendering digest and the epoch of the rendered file.
     pub contents: Fingerprint,
@@ -56,7 +45,7 @@ pub struct UnitText {
     /// Its mounted host paths.
     pub mounts: Vec<AbsolutePath>,
     /// Its restart policy.
-    pub restart: Restart,
+    pub restart: RestartPolicy,
     /// Its restart delay.
     pub restart_delay: Duration,
     /// Its stop timeout.
@@ -79,11 +68,7 @@ impl UnitText {
             revision: unit.revision.with_rendering(Some(contents)),
             image: unit.image.clone(),
             mounts: mounts.collect(),
-            restart: match container.restart {
-                RestartPolicy::Always => Restart::Always,
-                RestartPolicy::OnFailure => Restart::OnFailure,
-                RestartPolicy::No => Restart::No,
-            },
+            restart: container.restart,
             restart_delay: seconds(container.restart_delay, DEFAULT_DELAY),
             stop_timeout: seconds(container.stop_timeout, Duration::from_secs(10)),
             damage: Damage::None,
@@ -127,7 +112,7 @@ fn contents(unit: &UnitSpec, renderer: u32) -> Fingerprint {
 }
 
 /// The file at a name in the unit directory.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UnitBytes {
     /// A managed unit.
     Ours(UnitText),
@@ -145,8 +130,15 @@ pub enum UnitBytes {
     Unreadable,
 }
 
+impl UnitBytes {
+    /// Returns whether it may be written over: a managed unit, or a file without a byte.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(_) | Self::Empty)
+    }
+}
+
 /// The unit loaded by the last reload.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Load {
     /// No unit.
     #[default]
@@ -315,17 +307,12 @@ impl World {
             return Ok(());
         };
         match slot.file.now() {
-            None | Some(UnitBytes::Ours(_) | UnitBytes::Empty) => return Ok(()),
             Some(UnitBytes::Unreadable) => {
                 let message = format!("cannot read `{}`: permission denied", location(name));
                 return Err(PortError::new(PortErrorKind::Denied, message));
             }
-            Some(
-                UnitBytes::Unmanaged
-                | UnitBytes::Refused
-                | UnitBytes::Garbage
-                | UnitBytes::Directory,
-            ) => {}
+            Some(bytes) if !bytes.is_ours() => {}
+            Some(_) | None => return Ok(()),
         }
         let unforeseeable = slot.unseen.file;
         self.violate(ViolationKind::UnmanagedUnitTouched, Some(name), unforeseeable);

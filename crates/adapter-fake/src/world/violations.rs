@@ -6,7 +6,6 @@ use companion_core::model::hook::{ConfigId, HookSpec};
 use companion_core::model::image::ImageId;
 
 use super::World;
-use super::files::RenderedFile;
 use super::units::{Load, UnitBytes};
 
 /// The kinds of violations.
@@ -122,7 +121,7 @@ impl World {
 
     /// Records a rendering to, or removal of, an output that is not a file, for the companion of the hook.
     pub(crate) fn watch_config(&mut self, hook: &HookSpec, owner: Option<&CompanionName>) {
-        if self.files.rendered(&hook.output) == Some(RenderedFile::Directory) {
+        if self.files.is_directory(&hook.output) {
             let slot = owner.and_then(|owner| self.slot(owner));
             let unforeseeable = slot.is_some_and(|slot| slot.unseen.config);
             self.violate(ViolationKind::UnmanagedConfigTouched, owner, unforeseeable);

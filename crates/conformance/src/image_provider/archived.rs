@@ -5,7 +5,6 @@ use companion_core::model::image::{ImageSource, Provenance};
 use super::{World, ensure, observed, only_built, only_pulled, state};
 use crate::Arranged;
 use crate::assertions::{Done as _, same};
-use crate::failure::at_caller;
 
 pub(super) async fn image_with_copied_labels_is_not_current_and_is_replaced(
     world: &World,
@@ -17,9 +16,9 @@ pub(super) async fn image_with_copied_labels_is_not_current_and_is_replaced(
     assert_ne!(present.id, ours.id, "another image has the name");
     same!(present.provenance, Provenance::Unmanaged, "labels say nothing");
     assert!(!taken.is_current(), "the image is not current");
-    same!(ensure(world).await.id, ours.id, "it is the image that was built");
+    same!(ensure(world).await.id, ours.id);
     assert!(state(world).await.is_current(), "the image is current");
-    same!(world.contacts().await, 0, "no registry was contacted");
+    same!(world.contacts().await, 0);
     Ok(())
 }
 
@@ -42,15 +41,11 @@ async fn lose_all(world: &World) {
     world.registry_down().await;
     world.remove_contexts().await;
     world.remove_images().await;
-    same!(state(world).await.present, None, "no image is present");
+    same!(state(world).await.present, None);
 }
 
-#[track_caller]
-fn keep<'w>(
-    world: &'w World,
-    sources: &'w [ImageSource],
-) -> impl Future<Output = usize> + Send + 'w {
-    at_caller(async { world.images().keep_archives(sources).await.done() })
+async fn keep(world: &World, sources: &[ImageSource]) -> usize {
+    world.images().keep_archives(sources).await.done()
 }
 
 pub(super) async fn lost_image_returns_without_build_or_registry(world: &World) -> Arranged {
@@ -58,7 +53,7 @@ pub(super) async fn lost_image_returns_without_build_or_registry(world: &World) 
     let image = ensure(world).await;
     keep(world, &[world.source()]).await;
     lose_all(world).await;
-    same!(ensure(world).await, image, "it is the image that was lost");
+    same!(ensure(world).await, image);
     assert!(state(world).await.is_current(), "the image is current");
     Ok(())
 }
@@ -76,7 +71,7 @@ pub(super) async fn lost_image_of_an_older_context_returns_while_its_build_fails
     assert!(world.images().ensure(&only_built(world)).await.is_err(), "the build fails");
     let state = state(world).await;
     assert!(!state.is_current(), "the image is not current");
-    same!(state.present, Some(image), "it is the image that was lost");
+    same!(state.present, Some(image));
     Ok(())
 }
 
@@ -88,7 +83,7 @@ pub(super) async fn lost_pulled_image_returns_without_its_registry(world: &World
     keep(world, std::slice::from_ref(&source)).await;
     lose_all(world).await;
     let again = world.images().ensure(&source).await.done();
-    same!(again, image, "it is the image that was lost");
+    same!(again, image);
     same!(observed(world, &source).await.done().present, Some(image), "it is the same");
     Ok(())
 }
@@ -100,7 +95,7 @@ pub(super) async fn taken_name_returns_to_the_image_without_a_build(world: &Worl
     world.take_the_name().await;
     world.registry_down().await;
     world.remove_contexts().await;
-    same!(ensure(world).await, image, "it is the image that was built");
+    same!(ensure(world).await, image);
     assert!(state(world).await.is_current(), "the image is current");
     Ok(())
 }
@@ -112,7 +107,7 @@ pub(super) async fn archive_that_was_replaced_is_not_restored(world: &World) -> 
     world.replace_archive().await?;
     lose_all(world).await;
     assert!(world.images().ensure(&world.source()).await.is_err(), "there is no image");
-    same!(state(world).await.present, None, "no image is present");
+    same!(state(world).await.present, None);
     Ok(())
 }
 

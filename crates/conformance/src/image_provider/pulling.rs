@@ -3,46 +3,46 @@
 use companion_core::model::image::{ImageSource, Provenance, PullSource};
 use companion_core::ports::PortErrorKind;
 
-use super::{World, ensure, observed, only_built, only_pulled, state};
+use super::{World, ensure, none_is_made, observed, only_built, only_pulled, state};
 use crate::Arranged;
 use crate::assertions::{Done as _, refused, same};
 
-pub(super) async fn reading_contacts_no_registry(world: &World) {
+pub(super) async fn reading_changes_nothing_and_contacts_no_registry(world: &World) {
     world.publish("one").await;
-    state(world).await;
     observed(world, &only_pulled(world)).await.done();
-    same!(world.contacts().await, 0, "no registry was contacted");
+    ensure(world).await;
+    let before = state(world).await;
+    for _ in 0..3 {
+        same!(state(world).await, before);
+    }
+    same!(world.contacts().await, 0);
 }
 
 pub(super) async fn an_image_with_a_context_is_built_from_it_without_a_registry(world: &World) {
     world.publish("one").await;
     let image = ensure(world).await;
     let state = state(world).await;
-    same!(state.present.as_ref(), Some(&image), "it is the image that was expected");
+    same!(state.present.as_ref(), Some(&image));
     assert!(state.is_current(), "the image is current");
     let context = state.context.unwrap();
-    same!(image.provenance, Provenance::Built { context }, "the image was built from that context");
-    same!(
-        image.reference,
-        world.source().build.unwrap().reference,
-        "the image has the name of the build"
-    );
-    same!(world.contacts().await, 0, "no registry was contacted");
+    same!(image.provenance, Provenance::Built { context });
+    same!(image.reference, world.source().build.unwrap().reference);
+    same!(ensure(world).await, image, "it is not made again");
+    same!((self::state(world).await.dangling, world.contacts().await), (Vec::new(), 0));
 }
 
 pub(super) async fn an_image_without_a_context_is_pulled(world: &World) {
     world.publish("one").await;
     let source = only_pulled(world);
     let image = world.images().ensure(&source).await.done();
-    same!(
-        image.reference,
-        source.pull.clone().unwrap().reference,
-        "the image has the name of the pull"
-    );
-    same!(image.provenance, Provenance::External, "the image was not built here");
+    same!(image.reference, source.pull.clone().unwrap().reference);
+    same!(image.provenance, Provenance::External);
     let state = observed(world, &source).await.done();
-    same!((state.context, state.present), (None, Some(image)), "it is the image that was expected");
+    same!((state.context, state.present.as_ref()), (None, Some(&image)));
     assert!(world.contacts().await > 0, "the registry was contacted");
+    world.remove_images().await;
+    same!(observed(world, &source).await.done().present, None);
+    same!(world.images().ensure(&source).await.done().id, image.id, "it is pulled again");
 }
 
 pub(super) async fn a_pulled_image_stays_current_whatever_becomes_of_its_registry(world: &World) {
@@ -51,33 +51,17 @@ pub(super) async fn a_pulled_image_stays_current_whatever_becomes_of_its_registr
     let image = world.images().ensure(&source).await.done();
     let contacts = world.contacts().await;
     world.publish("two").await;
-    same!(world.images().ensure(&source).await.done(), image, "it is the image that was expected");
+    same!(world.images().ensure(&source).await.done(), image);
     world.registry_down().await;
-    same!(world.images().ensure(&source).await.done(), image, "it is the image that was expected");
-    same!(world.contacts().await, contacts, "no registry was contacted");
+    same!(world.images().ensure(&source).await.done(), image);
+    same!(world.contacts().await, contacts);
 }
 
 pub(super) async fn a_source_whose_contexts_are_gone_is_pulled(world: &World) {
     world.publish("one").await;
     world.remove_contexts().await;
     let image = ensure(world).await;
-    same!(
-        image.reference,
-        world.source().pull.unwrap().reference,
-        "the image has the name of the pull"
-    );
-}
-
-pub(super) async fn a_first_build_that_fails_is_made_up_for_by_a_pull(world: &World) {
-    world.publish("one").await;
-    world.break_build().await;
-    let image = ensure(world).await;
-    same!(
-        image.reference,
-        world.source().pull.unwrap().reference,
-        "the image has the name of the pull"
-    );
-    same!(image.provenance, Provenance::External, "the image was not built here");
+    same!(image.reference, world.source().pull.unwrap().reference);
 }
 
 pub(super) async fn a_later_build_that_fails_leaves_the_image_and_contacts_no_registry(
@@ -89,37 +73,29 @@ pub(super) async fn a_later_build_that_fails_leaves_the_image_and_contacts_no_re
     world.break_build().await;
     let failed = world.images().ensure(&world.source()).await;
     refused(failed, PortErrorKind::Invalid);
-    same!(state(world).await.present, Some(image), "it is the image that was expected");
-    same!(world.contacts().await, 0, "no registry was contacted");
-}
-
-pub(super) async fn a_build_that_fails_without_a_registry_to_ask_is_invalid(world: &World) {
-    world.break_build().await;
-    let failed = world.images().ensure(&only_built(world)).await;
-    refused(failed, PortErrorKind::Invalid);
-    same!(state(world).await.present, None, "no image is present");
+    same!(state(world).await.present, Some(image));
+    same!(world.contacts().await, 0);
 }
 
 pub(super) async fn a_source_with_neither_context_nor_registry_is_not_found(world: &World) {
     world.remove_contexts().await;
-    let failed = world.images().ensure(&only_built(world)).await;
-    refused(failed, PortErrorKind::NotFound);
-    let failed = world.images().ensure(&ImageSource::default()).await;
-    refused(failed, PortErrorKind::NotFound);
+    for source in [only_built(world), ImageSource::default()] {
+        none_is_made(world, &source, PortErrorKind::NotFound).await;
+    }
 }
 
 pub(super) async fn an_image_that_the_registry_does_not_have_is_not_found(world: &World) {
-    let failed = world.images().ensure(&only_pulled(world)).await;
-    refused(failed, PortErrorKind::NotFound);
+    none_is_made(world, &only_pulled(world), PortErrorKind::NotFound).await;
 }
 
-pub(super) async fn unreachable_registry_is_transient(world: &World) {
+pub(super) async fn unreachable_registry_is_transient_until_it_is_back(world: &World) {
     world.publish("one").await;
     world.registry_down().await;
-    let failed = world.images().ensure(&only_pulled(world)).await;
-    refused(failed, PortErrorKind::Transient);
-    let state = observed(world, &only_pulled(world)).await.done();
-    same!(state.present, None, "no image is present");
+    let source = only_pulled(world);
+    none_is_made(world, &source, PortErrorKind::Transient).await;
+    world.registry_up().await;
+    let image = world.images().ensure(&source).await.done();
+    same!(observed(world, &source).await.done().present, Some(image));
 }
 
 pub(super) async fn an_untrusted_registry_is_refused(world: &World) {
@@ -127,44 +103,15 @@ pub(super) async fn an_untrusted_registry_is_refused(world: &World) {
     world.distrust_registry().await;
     let source = only_pulled(world);
     assert!(world.images().ensure(&source).await.is_err(), "the certificate is not trusted");
-    same!(observed(world, &source).await.done().present, None, "no image is present");
+    same!(observed(world, &source).await.done().present, None);
 }
 
 pub(super) async fn untrusted_registry_is_contacted_only_if_permitted(world: &World) {
     world.publish("one").await;
     world.distrust_registry().await;
     let mut source = only_pulled(world);
-    assert!(world.images().ensure(&source).await.is_err(), "the certificate is not trusted");
-    same!(observed(world, &source).await.done().present, None, "no image is present");
     source.pull.as_mut().unwrap().verify_tls = false;
     world.images().ensure(&source).await.done();
-}
-
-pub(super) async fn a_pulled_image_that_was_removed_is_pulled_again(world: &World) {
-    world.publish("one").await;
-    let source = only_pulled(world);
-    let image = world.images().ensure(&source).await.done();
-    world.remove_images().await;
-    same!(observed(world, &source).await.done().present, None, "no image is present");
-    same!(
-        world.images().ensure(&source).await.done().id,
-        image.id,
-        "it is the image that was expected"
-    );
-}
-
-pub(super) async fn a_registry_that_came_back_gives_the_image(world: &World) {
-    world.publish("one").await;
-    world.registry_down().await;
-    let source = only_pulled(world);
-    refused(world.images().ensure(&source).await, PortErrorKind::Transient);
-    world.registry_up().await;
-    let image = world.images().ensure(&source).await.done();
-    same!(
-        observed(world, &source).await.done().present,
-        Some(image),
-        "it is the image that was expected"
-    );
 }
 
 pub(super) async fn a_first_build_that_fails_while_the_registry_is_down_leaves_nothing(
@@ -173,35 +120,32 @@ pub(super) async fn a_first_build_that_fails_while_the_registry_is_down_leaves_n
     world.publish("one").await;
     world.break_build().await;
     world.registry_down().await;
-    assert!(
-        world.images().ensure(&world.source()).await.is_err(),
-        "neither the build nor the pull can succeed"
-    );
-    same!(state(world).await.present, None, "no image is present");
+    let made = world.images().ensure(&world.source()).await;
+    assert!(made.is_err(), "neither the build nor the pull can succeed");
+    same!(state(world).await.present, None);
 }
 
 pub(super) async fn a_build_that_fails_for_an_image_that_no_registry_has_is_invalid(world: &World) {
     world.break_build().await;
-    let failed = world.images().ensure(&world.source()).await;
-    refused(failed, PortErrorKind::Invalid);
-    same!(state(world).await.present, None, "no image is present");
+    for source in [world.source(), only_built(world)] {
+        none_is_made(world, &source, PortErrorKind::Invalid).await;
+    }
 }
 
-pub(super) async fn pulled_image_is_replaced_by_the_repaired_build(world: &World) {
+pub(super) async fn a_first_build_that_fails_is_made_up_for_by_a_pull_until_it_is_repaired(
+    world: &World,
+) {
     world.publish("one").await;
     world.break_build().await;
     let pulled = ensure(world).await;
-    same!(pulled.provenance, Provenance::External, "the image was not built here");
+    same!(pulled.reference, world.source().pull.unwrap().reference);
+    same!(pulled.provenance, Provenance::External);
     world.fix_build().await;
     let contacts = world.contacts().await;
     let built = ensure(world).await;
-    same!(
-        built.reference,
-        world.source().build.unwrap().reference,
-        "the image has the name of the build"
-    );
+    same!(built.reference, world.source().build.unwrap().reference);
     assert!(state(world).await.is_current(), "the image is current");
-    same!(world.contacts().await, contacts, "no registry was contacted");
+    same!(world.contacts().await, contacts);
 }
 
 pub(super) async fn a_registry_that_asks_for_credentials_denies_the_image(
@@ -209,9 +153,7 @@ pub(super) async fn a_registry_that_asks_for_credentials_denies_the_image(
 ) -> Arranged {
     world.publish("one").await;
     world.lock_registry().await?;
-    let failed = world.images().ensure(&only_pulled(world)).await;
-    refused(failed, PortErrorKind::Denied);
-    same!(observed(world, &only_pulled(world)).await.done().present, None, "no image is present");
+    none_is_made(world, &only_pulled(world), PortErrorKind::Denied).await;
     Ok(())
 }
 
@@ -219,9 +161,7 @@ pub(super) async fn image_for_another_architecture_is_invalid_and_not_present(
     world: &World,
 ) -> Arranged {
     world.publish_mismatch().await?;
-    let failed = world.images().ensure(&only_pulled(world)).await;
-    refused(failed, PortErrorKind::Invalid);
-    same!(observed(world, &only_pulled(world)).await.done().present, None, "no image is present");
+    none_is_made(world, &only_pulled(world), PortErrorKind::Invalid).await;
     Ok(())
 }
 
@@ -236,17 +176,7 @@ pub(super) async fn an_image_that_is_named_by_its_digest_is_that_image_or_none(
     let source = named(right.clone());
     let image = world.images().ensure(&source).await.done();
     same!(image.reference, right, "the image has the name with the digest");
-    same!(
-        observed(world, &source).await.done().present,
-        Some(image),
-        "the image is present under its digest"
-    );
-    let source = named(wrong);
-    refused(world.images().ensure(&source).await, PortErrorKind::NotFound);
-    same!(
-        observed(world, &source).await.done().present,
-        None,
-        "an image of another digest is not present"
-    );
+    same!(observed(world, &source).await.done().present, Some(image));
+    none_is_made(world, &named(wrong), PortErrorKind::NotFound).await;
     Ok(())
 }

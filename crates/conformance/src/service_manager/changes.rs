@@ -11,7 +11,6 @@ use tokio::time::timeout;
 
 use super::{World, load, run, state_of, stop};
 use crate::assertions::Done as _;
-use crate::failure::at_caller;
 
 /// The time in which a change must be reported.
 const SOON: Duration = Duration::from_secs(10);
@@ -29,17 +28,14 @@ async fn quiet(services: &dyn ServiceManager) {
 }
 
 /// Fails unless `change` wakes a call that waits for one.
-#[track_caller]
-fn wakes<'a>(
-    services: &'a Arc<dyn ServiceManager>,
-    what: &'a str,
-    change: impl Future<Output = ()> + Send + 'a,
-) -> impl Future<Output = ()> + Send + 'a {
-    at_caller(async move {
-        quiet(&**services).await;
-        let (woken, ()) = tokio::join!(timeout(SOON, services.changed()), change);
-        assert!(woken.is_ok(), "{what} was not reported within {} s", SOON.as_secs());
-    })
+async fn wakes(
+    services: &Arc<dyn ServiceManager>,
+    what: &str,
+    change: impl Future<Output = ()> + Send,
+) {
+    quiet(&**services).await;
+    let (woken, ()) = tokio::join!(timeout(SOON, services.changed()), change);
+    assert!(woken.is_ok(), "{what} was not reported within {} s", SOON.as_secs());
 }
 
 pub(super) async fn a_start_or_stop_by_another_instance_wakes_whoever_waits(world: &World) {
@@ -74,23 +70,20 @@ pub(super) async fn the_end_of_a_job_and_of_a_program_wake_whoever_waits(world: 
 
 /// Follows the reported changes until the state is reached, and observes after each of them only: a change whose
 /// beginning alone is reported is never seen to end.
-#[track_caller]
-fn follows<'a>(
-    world: &'a World,
-    name: &'a CompanionName,
-    what: &'a str,
+async fn follows(
+    world: &World,
+    name: &CompanionName,
+    what: &str,
     is_reached: fn(&ServiceState) -> bool,
-) -> impl Future<Output = ()> + Send + 'a {
+) {
     let services = world.services();
-    at_caller(async move {
-        loop {
-            let reported = timeout(SOON, services.changed()).await;
-            assert!(reported.is_ok(), "{what} was not reported within {} s", SOON.as_secs());
-            if is_reached(&state_of(world, name).await) {
-                return;
-            }
+    loop {
+        let reported = timeout(SOON, services.changed()).await;
+        assert!(reported.is_ok(), "{what} was not reported within {} s", SOON.as_secs());
+        if is_reached(&state_of(world, name).await) {
+            return;
         }
-    })
+    }
 }
 
 pub(super) async fn a_change_while_nobody_waits_is_reported_to_the_next_call(world: &World) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use companion_core::model::container::RestartPolicy;
-use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Verb};
+use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState};
 
 use super::{
-    World, becomes, kill_and_await_restart, load, restart, run, start, state_of, stop, unload,
+    World, becomes, begin, has_failed, is_untouched, kill_and_await_restart, kill_before_restart,
+    load, restart, run, start, state_of, stop, unload,
 };
-use crate::assertions::{Done as _, same};
+use crate::assertions::same;
 
 pub(super) async fn a_program_that_was_killed_waits_for_its_next_start_and_comes_back(
     world: &World,
@@ -16,11 +17,7 @@ pub(super) async fn a_program_that_was_killed_waits_for_its_next_start_and_comes
     let unit = world.unit(0);
     run(world, &unit).await;
     let state = kill_and_await_restart(world, &unit.name).await;
-    same!(
-        (state.restarts, state.running),
-        (1, Some(unit.revision)),
-        "it was restarted once, and runs the loaded revision"
-    );
+    same!((state.restarts, state.running), (1, Some(unit.revision)));
 }
 
 pub(super) async fn a_frozen_program_is_up_and_frozen(world: &World) {
@@ -39,15 +36,9 @@ pub(super) async fn a_program_that_ends_well_is_not_started_again_where_only_fai
 ) {
     let mut unit = world.ending_unit(0).await;
     unit.container.restart = RestartPolicy::OnFailure;
-    load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     let ended = |state: &ServiceState| state.last_end.is_some() && state.is_down();
-    let state = becomes(world, &unit.name, "it ended", ended).await;
-    same!(
-        (state.run, state.last_end),
-        (RunState::Down, Some(End::Success)),
-        "a successful end is no failure"
-    );
+    let state = begin(world, &unit, "it ended", ended).await;
+    same!((state.run, state.last_end), (RunState::Down, Some(End::Success)));
     same!(state.restarts, 0, "it was not restarted");
 }
 
@@ -56,10 +47,7 @@ pub(super) async fn a_program_that_ends_with_an_error_and_is_not_started_again_f
 ) {
     let mut unit = world.ending_unit(3).await;
     unit.container.restart = RestartPolicy::No;
-    load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.done());
-    let failed = |state: &ServiceState| state.run == RunState::Failed;
-    let state = becomes(world, &unit.name, "it failed", failed).await;
+    let state = begin(world, &unit, "it failed", has_failed).await;
     assert!(state.is_down(), "it is not restarted, so it is down: {state:?}");
     same!(state.last_end, Some(End::Exit(3)), "the exit code is that of its program");
     same!((state.restarts, state.running), (0, None), "it was not restarted, and nothing runs");
@@ -82,42 +70,23 @@ pub(super) async fn a_killed_program_that_is_not_started_again_failed(world: &Wo
 }
 
 pub(super) async fn a_stop_of_what_waits_for_its_next_start_keeps_it_down(world: &World) {
-    let mut unit = world.unit(0);
-    unit.container.restart_delay = Some(5);
-    run(world, &unit).await;
-    world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    let state = becomes(world, &unit.name, "it waits", waits).await;
-    assert!(!state.is_down(), "a service that waits for its restart is not down: {state:?}");
+    let unit = kill_before_restart(world, 5).await;
     stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
     assert!(state.is_down(), "a stop keeps down what waits for its restart: {state:?}");
 }
 
 pub(super) async fn a_start_of_what_waits_for_its_next_start_is_done_with_it(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    becomes(world, &unit.name, "it waits", waits).await;
+    let unit = kill_before_restart(world, 1).await;
     start(world, &unit.name).await;
     assert!(state_of(world, &unit.name).await.is_up(), "the start ends with the pending restart");
 }
 
 pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(world: &World) {
-    let mut unit = world.unit(0);
-    unit.container.restart_delay = Some(600);
-    run(world, &unit).await;
-    world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    becomes(world, &unit.name, "it waits", waits).await;
+    let unit = kill_before_restart(world, 600).await;
     restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    same!(
-        (state.is_up(), state.restarts),
-        (true, 0),
-        "a restart skips the delay and is no automatic restart"
-    );
+    same!((state.is_up(), state.restarts), (true, 0), "a restart is no automatic one");
 }
 
 pub(super) async fn automatic_restarts_are_counted_until_the_next_start(world: &World) {
@@ -154,9 +123,7 @@ pub(super) async fn unfrozen_program_is_the_same_run(world: &World) {
     start(world, &unit.name).await;
     assert!(state_of(world, &unit.name).await.frozen, "a start thaws nothing");
     world.thaw(&unit.name).await;
-    let mut after = state_of(world, &unit.name).await;
-    after.up_for = before.up_for;
-    same!(after, before, "a thawed service is the same run in the same state");
+    is_untouched(world, &unit.name, &before).await;
 }
 
 pub(super) async fn a_frozen_program_can_be_stopped(world: &World) {
@@ -175,26 +142,16 @@ pub(super) async fn killing_one_program_ends_no_other(world: &World) {
     run(world, &other).await;
     let before = state_of(world, &one.name).await;
     kill_and_await_restart(world, &other.name).await;
-    let mut after = state_of(world, &one.name).await;
-    after.up_for = before.up_for;
-    same!(after, before, "the end of one program touches no other service");
+    is_untouched(world, &one.name, &before).await;
 }
 
 pub(super) async fn what_does_not_run_has_been_up_for_no_time(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
-    same!(
-        state_of(world, &unit.name).await.up_for,
-        Duration::ZERO,
-        "what was never started has been up for no time"
-    );
+    same!(state_of(world, &unit.name).await.up_for, Duration::ZERO);
     start(world, &unit.name).await;
     let runs_for_a_while = |state: &ServiceState| state.up_for > Duration::ZERO;
     becomes(world, &unit.name, "it runs for a while", runs_for_a_while).await;
     stop(world, &unit.name).await;
-    same!(
-        state_of(world, &unit.name).await.up_for,
-        Duration::ZERO,
-        "what was stopped has been up for no time"
-    );
+    same!(state_of(world, &unit.name).await.up_for, Duration::ZERO);
 }

@@ -8,8 +8,8 @@ use companion_core::model::unit::UnitSpec;
 use companion_core::ports::PortErrorKind;
 
 use super::{
-    World, becomes, carry_out, has, kill_and_await_restart, load, load_all, restart, run, start,
-    state_of, stop, unload,
+    World, begin, carry_out, has, has_failed, kill_and_await_restart, load, load_all, restart, run,
+    start, state_of, stop, unload,
 };
 use crate::assertions::{Done as _, all_read, each_refused, refused, same};
 use crate::{Arranged, Trait};
@@ -24,17 +24,6 @@ async fn fail(world: &World) -> UnitSpec {
     unit
 }
 
-pub(super) async fn a_start_without_the_image_ends_its_job_as_failed(world: &World) {
-    let unit = fail(world).await;
-    let state = state_of(world, &unit.name).await;
-    same!(state.run, RunState::Failed, "a start without the image leaves the service failed");
-    same!(
-        state.last_end,
-        Some(world.failed_start()),
-        "the exit code says that the container could not be created"
-    );
-}
-
 pub(super) async fn a_start_without_the_image_fails_and_nothing_runs(world: &World) {
     let unit = fail(world).await;
     let state = state_of(world, &unit.name).await;
@@ -45,16 +34,23 @@ pub(super) async fn a_start_without_the_image_fails_and_nothing_runs(world: &Wor
 
 pub(super) async fn a_failed_unit_stays_failed_until_it_is_reset(world: &World) {
     let unit = fail(world).await;
-    load_all(world).await;
     let state = state_of(world, &unit.name).await;
-    same!(state.run, RunState::Failed, "a reload forgives nothing");
-    world.services().reset_failed(&unit.name).await.done();
-    let state = state_of(world, &unit.name).await;
-    same!(
-        (state.run, state.has_failed()),
-        (RunState::Down, false),
-        "after a reset nothing has failed"
-    );
+    same!((state.run, state.last_end), (RunState::Failed, Some(world.failed_start())));
+    stop(world, &unit.name).await;
+    same!(state_of(world, &unit.name).await.run, RunState::Failed, "a stop forgives nothing");
+    if has(world, Trait::KeepsFailures) {
+        load_all(world).await;
+        same!(state_of(world, &unit.name).await.run, RunState::Failed, "a reload forgives nothing");
+        world.services().reset_failed(&world.unit(1).name).await.done();
+        same!(
+            state_of(world, &unit.name).await.run,
+            RunState::Failed,
+            "it is another unit's reset"
+        );
+        world.services().reset_failed(&unit.name).await.done();
+        let state = state_of(world, &unit.name).await;
+        same!((state.run, state.has_failed()), (RunState::Down, false), "a reset forgives");
+    }
 }
 
 pub(super) async fn resetting_what_did_not_fail_or_is_not_loaded_is_a_success(world: &World) {
@@ -65,7 +61,9 @@ pub(super) async fn resetting_what_did_not_fail_or_is_not_loaded_is_a_success(wo
     assert!(state_of(world, &unit.name).await.is_up(), "a reset touches no service that is up");
 }
 
-pub(super) async fn a_held_unit_says_so_and_is_not_started(world: &World) -> Arranged {
+pub(super) async fn a_held_unit_says_so_and_is_not_started_before_it_is_released(
+    world: &World,
+) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
     world.hold(&unit.name).await?;
@@ -73,19 +71,18 @@ pub(super) async fn a_held_unit_says_so_and_is_not_started(world: &World) -> Arr
         matches!(state_of(world, &unit.name).await.unit, LoadedUnit::Held { .. }),
         "a unit that is held back says so"
     );
-    let started = world.services().begin(&unit.name, Verb::Start).await;
-    refused(started, PortErrorKind::Denied);
-    let restarted = world.services().begin(&unit.name, Verb::Restart).await;
-    refused(restarted, PortErrorKind::Denied);
+    for verb in [Verb::Start, Verb::Restart] {
+        refused(world.services().begin(&unit.name, verb).await, PortErrorKind::Denied);
+    }
+    world.release(&unit.name).await?;
+    same!(state_of(world, &unit.name).await.loaded(), Some(unit.revision), "it is released");
+    start(world, &unit.name).await;
     Ok(())
 }
 
 pub(super) async fn a_unit_that_was_started_too_often_starts_only_after_a_reset(world: &World) {
     let unit = world.ending_unit(1).await;
-    load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.done());
-    let failed = |state: &ServiceState| state.run == RunState::Failed;
-    let state = becomes(world, &unit.name, "it failed", failed).await;
+    let state = begin(world, &unit, "it failed", has_failed).await;
     same!(state.last_end, Some(End::Exit(1)), "that of its last end");
     assert!(state.restarts >= 3, "it was restarted until the limit: {state:?}");
     world.repair(&unit.name).await;
@@ -93,28 +90,14 @@ pub(super) async fn a_unit_that_was_started_too_often_starts_only_after_a_reset(
     world.services().reset_failed(&unit.name).await.done();
     start(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    same!(
-        (state.is_up(), state.restarts),
-        (true, 0),
-        "after a reset it starts, and the count begins again"
-    );
+    same!((state.is_up(), state.restarts), (true, 0));
 }
 
 pub(super) async fn a_unit_that_ended_well_too_often_says_that_it_hit_its_limit(world: &World) {
     let unit = world.ending_unit(0).await;
-    load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.done());
-    let failed = |state: &ServiceState| state.run == RunState::Failed;
-    let state = becomes(world, &unit.name, "it failed", failed).await;
+    let state = begin(world, &unit, "it failed", has_failed).await;
     assert!(state.is_down(), "it is not tried again");
     same!(state.last_end, Some(End::StartLimit), "the limit is the reason, because no run failed");
-}
-
-pub(super) async fn stopping_what_failed_is_done_and_leaves_it_failed(world: &World) {
-    let unit = fail(world).await;
-    stop(world, &unit.name).await;
-    let state = state_of(world, &unit.name).await;
-    same!(state.run, RunState::Failed, "a stop resets no failure");
 }
 
 pub(super) async fn repaired_service_starts_without_a_reset(world: &World) {
@@ -122,11 +105,7 @@ pub(super) async fn repaired_service_starts_without_a_reset(world: &World) {
     unit.image = world.unit(0).image;
     load(world, &unit).await;
     if has(world, Trait::FailedStarts) {
-        same!(
-            state_of(world, &unit.name).await.run,
-            RunState::Failed,
-            "a newer unit resets no failure"
-        );
+        same!(state_of(world, &unit.name).await.run, RunState::Failed);
     }
     start(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
@@ -137,11 +116,7 @@ pub(super) async fn a_failed_unit_whose_file_is_gone_is_forgotten_by_a_reset(wor
     let unit = fail(world).await;
     unload(world, &unit.name).await;
     world.services().reset_failed(&unit.name).await.done();
-    same!(
-        state_of(world, &unit.name).await,
-        ServiceState::absent(),
-        "after a reset nothing is left of a unit without a file"
-    );
+    same!(state_of(world, &unit.name).await, ServiceState::absent());
 }
 
 pub(super) async fn resetting_a_healthy_unit_touches_no_run_and_forgets_its_restarts(
@@ -154,16 +129,6 @@ pub(super) async fn resetting_a_healthy_unit_touches_no_run_and_forgets_its_rest
     let after = state_of(world, &unit.name).await;
     same!((after.run_id, after.running), (before.run_id, before.running), "a reset touches no run");
     same!((before.restarts, after.restarts), (1, 0), "a reset forgets the restarts");
-}
-
-pub(super) async fn resetting_one_unit_forgives_no_other(world: &World) {
-    let unit = fail(world).await;
-    world.services().reset_failed(&world.unit(1).name).await.done();
-    same!(
-        state_of(world, &unit.name).await.run,
-        RunState::Failed,
-        "a reset of one unit forgives no other"
-    );
 }
 
 pub(super) async fn holding_ends_nothing_that_runs_and_it_can_be_stopped(
@@ -191,17 +156,6 @@ pub(super) async fn stopping_what_is_held_and_does_not_run_is_done(world: &World
     Ok(())
 }
 
-pub(super) async fn a_released_unit_starts(world: &World) -> Arranged {
-    let unit = world.unit(0);
-    load(world, &unit).await;
-    world.hold(&unit.name).await?;
-    world.release(&unit.name).await?;
-    let state = state_of(world, &unit.name).await;
-    same!(state.loaded(), Some(unit.revision), "a released unit is loaded");
-    start(world, &unit.name).await;
-    Ok(())
-}
-
 pub(super) async fn a_unit_that_waits_long_between_restarts_has_no_start_limit(world: &World) {
     let mut unit = world.unit(0);
     unit.container.restart_delay = Some(2);
@@ -215,11 +169,9 @@ pub(super) async fn a_unit_that_waits_long_between_restarts_has_no_start_limit(w
 pub(super) async fn a_unit_that_loops_is_counted_and_not_down_before_its_limit(world: &World) {
     let mut unit = world.ending_unit(1).await;
     unit.container.restart_delay = Some(2);
-    load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     let again =
         |state: &ServiceState| state.restarts >= 1 && state.run == RunState::BetweenRestarts;
-    let state = becomes(world, &unit.name, "it waits again", again).await;
+    let state = begin(world, &unit, "it waits again", again).await;
     assert!(!state.is_down(), "a service in a loop is not down: {state:?}");
     same!(state.last_end, Some(End::Exit(1)), "the exit code is that of its program");
     stop(world, &unit.name).await;
@@ -254,9 +206,9 @@ pub(super) async fn without_a_service_manager_every_call_is_unavailable(world: &
     each_refused(services.observe(&names).await, &names, kind);
     refused(services.reload().await, kind);
     refused(services.wait(job).await, kind);
-    refused(services.begin(&name, Verb::Start).await.map(drop), kind);
-    refused(services.begin(&name, Verb::Stop).await.map(drop), kind);
-    refused(services.begin(&name, Verb::Restart).await.map(drop), kind);
+    for verb in [Verb::Start, Verb::Stop, Verb::Restart] {
+        refused(services.begin(&name, verb).await.map(drop), kind);
+    }
     refused(services.reset_failed(&name).await, kind);
     Ok(())
 }

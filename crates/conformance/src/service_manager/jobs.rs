@@ -1,11 +1,11 @@
 //! Starts, stops and restarts: queueing, merging, replacing and waiting.
 
 use companion_core::model::service::{End, RunState, ServiceState, Verb};
-use companion_core::ports::{Job, PortErrorKind, PortResult};
+use companion_core::ports::{Job, PortErrorKind};
 
 use super::{
-    World, becomes, has, kill_and_await_restart, load, load_all, rendered_state_of, restart, run,
-    start, state_of, stop,
+    World, becomes, has, is_untouched, kill_and_await_restart, load, load_all, rendered_state_of,
+    restart, run, start, state_of, stop,
 };
 use crate::assertions::{Done as _, refused, same};
 use crate::{Arranged, Trait};
@@ -13,10 +13,10 @@ use crate::{Arranged, Trait};
 pub(super) async fn a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped(world: &World) {
     let name = world.unit(0).name;
     let services = world.services();
-    let not_found = |result: PortResult<_>| refused(result.map(drop), PortErrorKind::NotFound);
-    not_found(services.begin(&name, Verb::Start).await);
-    not_found(services.begin(&name, Verb::Restart).await);
-    not_found(services.begin(&name, Verb::Stop).await);
+    for verb in [Verb::Start, Verb::Restart, Verb::Stop] {
+        let begun = services.begin(&name, verb).await;
+        refused(begun.map(drop), PortErrorKind::NotFound);
+    }
 }
 
 pub(super) async fn a_started_unit_runs_at_the_revision_that_was_loaded(world: &World) {
@@ -24,16 +24,8 @@ pub(super) async fn a_started_unit_runs_at_the_revision_that_was_loaded(world: &
     run(world, &unit).await;
     let state = state_of(world, &unit.name).await;
     assert!(state.is_up(), "a started service is up: {state:?}");
-    same!(
-        (state.loaded(), state.running),
-        (Some(unit.revision), Some(unit.revision)),
-        "it runs the revision that was loaded"
-    );
-    same!(
-        (state.restarts, state.busy, state.frozen),
-        (0, false, false),
-        "it was not restarted, has no job and is not frozen"
-    );
+    same!((state.loaded(), state.running), (Some(unit.revision), Some(unit.revision)));
+    same!((state.restarts, state.busy, state.frozen), (0, false, false));
     let rendered = rendered_state_of(world, &unit.name).await;
     assert!(
         rendered.loaded().is_some_and(|revision| revision.rendering.is_some()),
@@ -64,12 +56,6 @@ pub(super) async fn a_stopped_unit_is_down_and_stays_loaded(world: &World) {
         (Some(unit.revision), None),
         "its unit stays loaded, and nothing runs"
     );
-}
-
-pub(super) async fn stopping_what_does_not_run_is_done(world: &World) {
-    let unit = world.unit(0);
-    load(world, &unit).await;
-    stop(world, &unit.name).await;
     stop(world, &unit.name).await;
 }
 
@@ -102,6 +88,7 @@ pub(super) async fn each_start_is_another_run(world: &World) {
         }
         let state = state_of(world, &unit.name).await;
         same!(state.running, Some(unit.revision), "it runs the loaded revision: {number}");
+        same!((state.restarts, state.last_end), (0, None), "{number}: nobody restarted it");
         let run_id = state.run_id.expect("what runs has one");
         assert!(!seen.contains(&run_id), "{number}: {seen:?}");
         seen.push(run_id);
@@ -115,50 +102,18 @@ pub(super) async fn each_start_is_another_run(world: &World) {
     assert!(!seen.contains(&run_id), "started by the service manager: {seen:?}");
 }
 
-pub(super) async fn a_service_that_is_up_has_a_run_id_and_a_restart_changes_it(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    let before = state_of(world, &unit.name).await.run_id;
-    assert!(before.is_some(), "a service that is up has a run id");
-    let read_again = state_of(world, &unit.name).await.run_id;
-    same!(read_again, before, "the same run has the same id");
-    restart(world, &unit.name).await;
-    let after = state_of(world, &unit.name).await.run_id;
-    assert!(after.is_some(), "a service that is up has a run id, also after a restart");
-    assert_ne!(after, before, "a restart is another run");
-}
-
-pub(super) async fn a_restart_of_what_runs_is_another_run(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    let before = state_of(world, &unit.name).await;
-    restart(world, &unit.name).await;
-    let after = state_of(world, &unit.name).await;
-    assert!(after.is_up(), "it is up after a restart: {after:?}");
-    assert_ne!(after.run_id, before.run_id, "a restart is another run");
-    same!((after.restarts, after.last_end), (0, None), "it was not restarted automatically");
-}
-
-pub(super) async fn two_starts_of_one_unit_are_both_done(world: &World) {
+pub(super) async fn two_jobs_of_one_unit_are_both_done(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     let (services, another) = (world.services(), world.another());
-    let one = services.begin(&unit.name, Verb::Start).await.done();
-    let other = another.begin(&unit.name, Verb::Start).await.done();
-    services.wait(one).await.done();
-    another.wait(other).await.done();
-    assert!(state_of(world, &unit.name).await.is_up(), "it is up after two starts");
-}
-
-pub(super) async fn two_stops_of_one_unit_are_both_done(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    let (services, another) = (world.services(), world.another());
-    let one = services.begin(&unit.name, Verb::Stop).await.done();
-    let other = another.begin(&unit.name, Verb::Stop).await.done();
-    services.wait(one).await.done();
-    another.wait(other).await.done();
-    assert!(state_of(world, &unit.name).await.is_down(), "it is down after two stops");
+    for verb in [Verb::Start, Verb::Stop] {
+        let one = services.begin(&unit.name, verb).await.done();
+        let other = another.begin(&unit.name, verb).await.done();
+        services.wait(one).await.done();
+        another.wait(other).await.done();
+        let state = state_of(world, &unit.name).await;
+        same!((state.is_up(), state.is_down()), (verb == Verb::Start, verb == Verb::Stop));
+    }
 }
 
 pub(super) async fn of_a_start_and_a_stop_the_last_one_counts(world: &World) {
@@ -219,17 +174,10 @@ pub(super) async fn the_end_of_a_job_is_seen_by_another_instance(world: &World) 
     let unit = world.unit(0);
     load(world, &unit).await;
     let begun = world.services().begin(&unit.name, Verb::Start).await.done();
-    world.another().wait(begun).await.done();
+    for _ in ["the first time", "again"] {
+        world.another().wait(begun.clone()).await.done();
+    }
     assert!(state_of(world, &unit.name).await.is_up(), "the end of the job was the start");
-}
-
-pub(super) async fn a_job_that_ended_can_still_be_asked_for(world: &World) {
-    let unit = world.unit(0);
-    load(world, &unit).await;
-    let services = world.services();
-    let begun = services.begin(&unit.name, Verb::Start).await.done();
-    services.wait(begun.clone()).await.done();
-    services.wait(begun).await.done();
 }
 
 pub(super) async fn a_job_of_nobody_is_invalid(world: &World) {
@@ -252,11 +200,7 @@ pub(super) async fn jobs_of_several_units_run_concurrently(world: &World) {
         services.wait(job).await.done();
     }
     for unit in &units {
-        same!(
-            state_of(world, &unit.name).await.running,
-            Some(unit.revision),
-            "each unit runs its own revision"
-        );
+        same!(state_of(world, &unit.name).await.running, Some(unit.revision));
     }
 }
 
@@ -270,9 +214,7 @@ pub(super) async fn one_units_jobs_do_not_touch_another_unit(world: &World) {
     if has(world, Trait::KeepsFailures) {
         world.services().reset_failed(&other.name).await.done();
     }
-    let mut after = state_of(world, &one.name).await;
-    after.up_for = before.up_for;
-    same!(after, before, "jobs of one unit touch no other");
+    is_untouched(world, &one.name, &before).await;
 }
 
 pub(super) async fn a_stopped_unit_stays_stopped_through_a_reload(world: &World) {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::RestartPolicy;
 use companion_core::model::log::LogTail;
-use companion_core::model::service::{RunState, ServiceState, Verb};
+use companion_core::model::service::Verb;
 use companion_core::model::unit::UnitSpec;
 
-use super::{World, becomes, carry_out, load, run, state_of};
+use super::{World, becomes, carry_out, has_failed, load, run, state_of};
 use crate::assertions::{all_read, only, same};
 
 async fn log_of(world: &World, name: &CompanionName) -> LogTail {
@@ -20,8 +20,7 @@ async fn fails(world: &World, unit: &UnitSpec) {
     load(world, unit).await;
     // Whether the start fails depends on how soon the program ends.
     let _either = carry_out(world, &unit.name, Verb::Start).await;
-    let failed = |state: &ServiceState| state.run == RunState::Failed;
-    becomes(world, &unit.name, "it failed", failed).await;
+    becomes(world, &unit.name, "it failed", has_failed).await;
 }
 
 /// A unit whose program exits with 3 after its first start, without restarts.
@@ -34,11 +33,7 @@ async fn once(world: &World) -> UnitSpec {
 pub(super) async fn the_log_of_a_failed_run_is_there_to_its_last_line(world: &World) {
     let unit = once(world).await;
     fails(world, &unit).await;
-    same!(
-        log_of(world, &unit.name).await.lines(),
-        ["about to end", "ends with 3"],
-        "the log has the last lines of the failed run"
-    );
+    same!(log_of(world, &unit.name).await.lines(), ["about to end", "ends with 3"]);
 }
 
 pub(super) async fn the_log_of_a_failed_start_names_the_missing_image(world: &World) {
@@ -60,11 +55,7 @@ pub(super) async fn a_later_run_has_another_log(world: &World) {
     fails(world, &lacking).await;
     let first = log_of(world, &unit.name).await;
     fails(world, &unit).await;
-    same!(
-        log_of(world, &unit.name).await.lines(),
-        ["about to end", "ends with 3"],
-        "the log is that of the later run"
-    );
+    same!(log_of(world, &unit.name).await.lines(), ["about to end", "ends with 3"]);
     assert_ne!(log_of(world, &unit.name).await, first, "a later run has another log");
 }
 
@@ -88,10 +79,6 @@ pub(super) async fn a_log_is_answered_for_every_name_and_reading_it_changes_noth
         world.services().log_tails(&BTreeMap::new()).await.is_empty(),
         "the answer about no name is empty"
     );
-    same!(
-        state_of(world, &failed.name).await,
-        ended[&failed.name],
-        "reading a log changes nothing"
-    );
+    same!(state_of(world, &failed.name).await, ended[&failed.name]);
     assert!(state_of(world, &runs.name).await.is_up(), "reading a log ends nothing");
 }

@@ -9,43 +9,26 @@ use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{UnitFileState, UnitSpec};
 use companion_core::ports::PortErrorKind;
 
-use super::{World, location_of, state_of, unit_at, without_rendering};
+use super::{
+    World, is_absent, is_current, lists, location_of, state_of, unit_at, without_rendering, written,
+};
 use crate::Arranged;
 use crate::assertions::{Done as _, same};
 
 pub(super) async fn an_empty_store_lists_nothing_and_every_name_in_it_is_absent(world: &World) {
-    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
-    let unit = world.unit(0);
-    let state = state_of(world, &unit.name, Some(&unit)).await;
-    same!(state, UnitFileState::Absent, "the unit is absent");
+    lists(world, []).await;
+    is_absent(world, &world.unit(0)).await;
 }
 
-pub(super) async fn a_unit_that_is_compared_with_none_is_outdated_and_names_its_revision(
-    world: &World,
-) {
-    let unit = world.unit(0);
-    world.store().write(&unit).await.done();
-    let revision = unit.revision;
-    let state = state_of(world, &unit.name, None).await;
-    same!(
-        state,
-        UnitFileState::Outdated { revision },
-        "it differs from the expected unit and nobody edited it"
-    );
-}
-
-pub(super) async fn a_unit_that_is_compared_with_another_one_is_outdated(world: &World) {
-    let unit = world.unit(0);
-    world.store().write(&unit).await.done();
+pub(super) async fn a_unit_that_is_compared_with_none_or_another_one_is_outdated(world: &World) {
+    let unit = written(world, 0).await;
     let mut other = unit.clone();
     other.container.read_only_root = !other.container.read_only_root;
     let revision = unit.revision;
-    let state = state_of(world, &unit.name, Some(&other)).await;
-    same!(
-        state,
-        UnitFileState::Outdated { revision },
-        "it differs from the expected unit and nobody edited it"
-    );
+    for wanted in [None, Some(&other)] {
+        let state = state_of(world, &unit.name, wanted).await;
+        same!(state, UnitFileState::Outdated { revision });
+    }
 }
 
 pub(super) async fn a_unit_is_compared_under_the_restart_epoch_that_its_file_names(world: &World) {
@@ -54,32 +37,20 @@ pub(super) async fn a_unit_is_compared_under_the_restart_epoch_that_its_file_nam
     world.store().write(&unit).await.done();
     let mut asked = unit.clone();
     asked.revision = asked.revision.with_restart_epoch(0);
-    let revision = unit.revision;
-    let state = state_of(world, &unit.name, Some(&asked)).await;
-    same!(
-        state,
-        UnitFileState::Current { revision },
-        "the comparison ignores the restart epoch of the file"
-    );
+    let (revision, state) = (unit.revision, state_of(world, &unit.name, Some(&asked)).await);
+    same!(state, UnitFileState::Current { revision });
 }
 
 pub(super) async fn an_edited_unit_is_drifted_and_still_names_its_revision(world: &World) {
-    let unit = world.unit(0);
-    world.store().write(&unit).await.done();
+    let unit = written(world, 0).await;
     world.edit(&unit.name).await;
-    let revision = Some(unit.revision);
-    let state = state_of(world, &unit.name, Some(&unit)).await;
-    same!(
-        state,
-        UnitFileState::Drifted { revision },
-        "it was edited, and still names its revision"
-    );
-    assert!(world.store().list().await.done().contains(&unit.name), "the managed unit is listed");
+    let (revision, state) = (Some(unit.revision), state_of(world, &unit.name, Some(&unit)).await);
+    same!(state, UnitFileState::Drifted { revision });
+    lists(world, [&unit.name]).await;
 }
 
 pub(super) async fn an_edited_unit_that_everyone_may_write_is_drifted(world: &World) {
-    let unit = world.unit(0);
-    world.store().write(&unit).await.done();
+    let unit = written(world, 0).await;
     world.expose(&unit.name).await;
     let mut other = unit.clone();
     other.container.read_only_root = !other.container.read_only_root;
@@ -90,47 +61,27 @@ pub(super) async fn an_edited_unit_that_everyone_may_write_is_drifted(world: &Wo
     let revision = Some(revision);
     for wanted in [Some(&unit), Some(&other), None] {
         let state = state_of(world, &unit.name, wanted).await;
-        same!(
-            state,
-            UnitFileState::Drifted { revision },
-            "it was edited, and still names its revision"
-        );
+        same!(state, UnitFileState::Drifted { revision });
     }
 }
 
 pub(super) async fn a_file_without_a_byte_is_drifted_and_not_listed(world: &World) {
-    let unit = world.unit(0);
-    world.store().write(&unit).await.done();
+    let unit = written(world, 0).await;
     world.truncate(&unit.name).await;
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    same!(
-        state,
-        UnitFileState::Drifted { revision: None },
-        "an empty file is drifted and names no revision"
-    );
-    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
+    same!(state, UnitFileState::Drifted { revision: None });
+    lists(world, []).await;
 }
 
 pub(super) async fn a_name_that_cannot_be_read_hides_no_other(world: &World) {
-    let (hidden, seen) = (world.unit(0), world.unit(1));
-    world.store().write(&hidden).await.done();
-    world.store().write(&seen).await.done();
+    let (hidden, seen) = (written(world, 0).await, written(world, 1).await);
     world.forbid(&hidden.name).await;
     let names = [&hidden, &seen].map(|unit| (unit.name.clone(), Some(unit.clone())));
     let files = world.store().observe(&names.into()).await;
     let kind = files[&hidden.name].as_ref().map_err(|error| error.kind());
-    same!(
-        kind.map(|file| &file.state),
-        Err(PortErrorKind::Denied),
-        "the unreadable entry is denied"
-    );
-    let revision = seen.revision;
-    let state = files[&seen.name].as_ref().unwrap().state.clone();
-    same!(
-        without_rendering(state),
-        UnitFileState::Current { revision },
-        "the readable unit is current"
-    );
+    same!(kind.map(|file| &file.state), Err(PortErrorKind::Denied));
+    let (revision, state) = (seen.revision, files[&seen.name].as_ref().unwrap().state.clone());
+    same!(without_rendering(state), UnitFileState::Current { revision });
 }
 
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
@@ -140,10 +91,8 @@ pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     let names: BTreeMap<_, _> = units.iter().map(|unit| (unit.name.clone(), None)).collect();
     let files = world.store().observe(&names).await;
     assert!(files.keys().eq(names.keys()), "the answer has an entry for every name");
-    assert!(
-        world.store().observe(&BTreeMap::new()).await.is_empty(),
-        "the answer about no name is empty"
-    );
+    let nobody = world.store().observe(&BTreeMap::new()).await;
+    assert!(nobody.is_empty(), "the answer about no name is empty");
 }
 
 pub(super) async fn every_name_has_a_location_of_its_own(world: &World) {
@@ -158,8 +107,7 @@ pub(super) async fn every_name_has_a_location_of_its_own(world: &World) {
 }
 
 pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
-    let unit = world.unit(0);
-    world.store().write(&unit).await.done();
+    let unit = written(world, 0).await;
     let changes: [fn(&mut UnitSpec); 8] = [
         |unit| unit.description.push_str(", newer"),
         |unit| unit.image = ImageId::new(&"a".repeat(64)).unwrap(),
@@ -199,7 +147,7 @@ pub(super) async fn reading_changes_nothing(world: &World) {
             state_of(world, &unit.name, Some(unit)).await;
         }
     }
-    same!(traces().await, before, "reading changes nothing");
+    same!(traces().await, before);
 }
 
 pub(super) async fn listing_returns_exactly_the_managed_units(world: &World) {
@@ -212,7 +160,7 @@ pub(super) async fn listing_returns_exactly_the_managed_units(world: &World) {
     world.put_unmanaged(&units[3].name).await;
     world.put_garbage(&units[4].name).await;
     let ours = units[..3].iter().map(|unit| unit.name.clone()).collect();
-    same!(world.store().list().await.done(), ours, "exactly the managed units are listed");
+    same!(world.store().list().await.done(), ours);
 }
 
 pub(super) async fn location_is_the_same_in_every_state(world: &World) {
@@ -220,19 +168,17 @@ pub(super) async fn location_is_the_same_in_every_state(world: &World) {
     world.store().write(&world.unit(1)).await.done();
     let absent = location_of(world, &unit.name).await;
     world.store().write(&unit).await.done();
-    same!(location_of(world, &unit.name).await, absent, "the location is the same in every state");
+    same!(location_of(world, &unit.name).await, absent);
     world.truncate(&unit.name).await;
-    same!(location_of(world, &unit.name).await, absent, "the location is the same in every state");
+    same!(location_of(world, &unit.name).await, absent);
     world.store().remove(&unit.name).await.done();
-    same!(location_of(world, &unit.name).await, absent, "the location is the same in every state");
+    same!(location_of(world, &unit.name).await, absent);
 }
 
 pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
     world: &World,
 ) -> Arranged {
-    let (unit, other) = (world.unit(0), world.unit(1));
-    world.store().write(&unit).await.done();
-    world.store().write(&other).await.done();
+    let (unit, other) = (written(world, 0).await, written(world, 1).await);
     let before = unit_at(world, &unit.name).await;
     world.drop_in(&unit.name).await?;
     let mut after = unit_at(world, &unit.name).await;
@@ -256,15 +202,11 @@ pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
 }
 
 pub(super) async fn missing_store_is_empty_and_created_by_a_write(world: &World) {
-    let unit = world.unit(0);
-    world.store().write(&unit).await.done();
+    let unit = written(world, 0).await;
     world.lose_store().await;
-    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
-    let state = state_of(world, &unit.name, Some(&unit)).await;
-    same!(state, UnitFileState::Absent, "the unit is absent");
+    lists(world, []).await;
+    is_absent(world, &unit).await;
     world.store().remove(&unit.name).await.done();
     world.store().write(&unit).await.done();
-    let revision = unit.revision;
-    let state = state_of(world, &unit.name, Some(&unit)).await;
-    same!(state, UnitFileState::Current { revision }, "the unit is current");
+    is_current(world, &unit).await;
 }

@@ -3,7 +3,7 @@
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 
-use super::{World, file_of};
+use super::{World, file_of, lists};
 use crate::assertions::{Done as _, same};
 
 async fn seen(world: &World, unit: &UnitSpec) -> UnitFile {
@@ -29,11 +29,7 @@ pub(super) async fn a_rendering_does_not_depend_on_the_revision_that_carries_it(
     let rendering = seen(world, &unit).await.rendering;
     let mut restored = unit.clone();
     restored.revision = unit.revision.with_restart_epoch(10).with_rendering(rendering);
-    same!(
-        seen(world, &restored).await.rendering,
-        rendering,
-        "the rendering does not depend on the restart epoch"
-    );
+    same!(seen(world, &restored).await.rendering, rendering);
 }
 
 /// Writes `unit`, changes the renderer and returns the revision that the unit was written with.
@@ -51,28 +47,16 @@ pub(super) async fn a_unit_of_an_earlier_renderer_is_outdated_and_not_edited(wor
     same!(file.state, UnitFileState::Outdated { revision }, "another rendering is no edit");
     assert_ne!(file.rendering, revision.rendering, "another renderer has another rendering");
     let unasked = file_of(&*world.store(), &unit.name, None).await.done();
-    same!(
-        unasked.state,
-        UnitFileState::Outdated { revision },
-        "another rendering is no edit, also without an expected unit"
-    );
-    assert!(world.store().list().await.done().contains(&unit.name), "the managed unit is listed");
+    same!(unasked.state, UnitFileState::Outdated { revision });
+    lists(world, [&unit.name]).await;
     world.store().write(&unit).await.done();
     let revision = unit.revision.with_rendering(file.rendering);
-    same!(
-        seen(world, &unit).await.state,
-        UnitFileState::Current { revision },
-        "a write brings the current rendering"
-    );
+    same!(seen(world, &unit).await.state, UnitFileState::Current { revision });
 }
 
 pub(super) async fn an_edited_unit_of_an_earlier_renderer_is_drifted(world: &World) {
     let unit = world.unit(0);
     let revision = Some(written_before_the_change(world, &unit).await);
     world.edit(&unit.name).await;
-    same!(
-        seen(world, &unit).await.state,
-        UnitFileState::Drifted { revision },
-        "it was edited, and still names its revision"
-    );
+    same!(seen(world, &unit).await.state, UnitFileState::Drifted { revision });
 }

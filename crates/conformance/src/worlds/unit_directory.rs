@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
+use companion_core::model::container::AbsolutePath;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -193,4 +194,10 @@ pub fn obey_modes() {
 /// Sets the permission bits of `path` to `mode`.
 pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("the object is ours");
+}
+
+/// Returns `path` as the model's type.
+pub fn absolute(path: &Path) -> AbsolutePath {
+    let text = path.to_str().expect("the path is UTF-8");
+    AbsolutePath::new(text).expect("the path is absolute")
 }

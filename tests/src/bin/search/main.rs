@@ -36,14 +36,8 @@ fn own(arguments: &[String]) -> Bounds {
     let number = |at: usize, or| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(or);
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
     let bounds = Bounds::of(number(1, 1).into(), number(2, 1), number(3, 1));
-    let mut bounds = bounds.with_hand_overs(number(4, 0));
-    if has("inside") {
-        bounds = bounds.without_faults_from_outside();
-    }
-    if has("slow") {
-        bounds = bounds.with_slow_services();
-    }
-    bounds
+    let outside = if has("inside") { &[] } else { bounds.outside };
+    Bounds { hand_overs: number(4, 0), slow_services: has("slow"), outside, ..bounds }
 }
 
 fn searches(out: &mut impl Write, all: &[Recorded]) -> io::Result<bool> {
