@@ -24,50 +24,18 @@ pub enum How {
     DiesUnsynced,
 }
 
-/// A failing read of a reconcile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Read {
-    /// The record is unreadable.
-    Record,
-    /// The list of managed units is unreadable.
-    List,
-    /// Unit files are unreadable.
-    Units,
-    /// The service manager does not answer.
-    Services,
-    /// Images are unreadable.
-    Images,
-    /// Configuration is unreadable.
-    Hooks,
-    /// Containers are unreadable.
-    Containers,
-}
+/// A failing read of a reconcile: the call and its error.
+pub type Read = (Port, Method, PortErrorKind);
 
-impl Read {
-    const ALL: [Self; 7] = [
-        Self::Record,
-        Self::List,
-        Self::Units,
-        Self::Services,
-        Self::Images,
-        Self::Hooks,
-        Self::Containers,
-    ];
-
-    /// The failing call that causes it.
-    pub fn call(self) -> FailingCall {
-        let (port, method, kind) = match self {
-            Self::Record => (Port::Desired, Method::Load, PortErrorKind::Invalid),
-            Self::List => (Port::Units, Method::List, PortErrorKind::Transient),
-            Self::Units => (Port::Units, Method::Observe, PortErrorKind::Denied),
-            Self::Services => (Port::Services, Method::Observe, PortErrorKind::Unavailable),
-            Self::Images => (Port::Images, Method::Observe, PortErrorKind::Transient),
-            Self::Hooks => (Port::Hooks, Method::Observe, PortErrorKind::Transient),
-            Self::Containers => (Port::Containers, Method::Observe, PortErrorKind::Transient),
-        };
-        FailingCall::once(port, method, Mode::Error(kind))
-    }
-}
+const READS: [Read; 7] = [
+    (Port::Desired, Method::Load, PortErrorKind::Invalid),
+    (Port::Units, Method::List, PortErrorKind::Transient),
+    (Port::Units, Method::Observe, PortErrorKind::Denied),
+    (Port::Services, Method::Observe, PortErrorKind::Unavailable),
+    (Port::Images, Method::Observe, PortErrorKind::Transient),
+    (Port::Hooks, Method::Observe, PortErrorKind::Transient),
+    (Port::Containers, Method::Observe, PortErrorKind::Transient),
+];
 
 /// The intent for a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -149,7 +117,7 @@ fn of_leader(leader: &Leader, faulty: bool, moves: &mut Vec<Move>) {
         }
         if faulty {
             let fails = |read| Move::Reconcile { after: 0, fails: Some(read) };
-            moves.extend(Read::ALL.into_iter().map(fails));
+            moves.extend(READS.map(fails));
             moves.extend(leader.old_view.is_none().then_some(Move::Keep));
         }
     }
@@ -203,6 +171,11 @@ pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
         Action::SweepConfigs { .. } => (Port::Hooks, Method::Sweep, true),
         Action::RemoveContainer => (Port::Containers, Method::Remove, false),
     })
+}
+
+/// The failing call of `read`.
+pub fn failing_read((port, method, kind): Read) -> FailingCall {
+    FailingCall::once(port, method, Mode::Error(kind))
 }
 
 /// The failing call that gives the next call of `executor` the outcome `how`.

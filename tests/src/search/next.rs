@@ -9,7 +9,7 @@ use companion_core::reconciler::Reconcile;
 use companion_core::reconciler::parts::Task;
 
 use super::host::{Came, Simulation};
-use super::moves::{How, Move, Read, Wanted, call_of, failing_step, failing_task};
+use super::moves::{How, Move, Read, Wanted, call_of, failing_read, failing_step, failing_task};
 use super::oracle;
 use super::reached::{self, Reached};
 use super::setup::{ORIGIN, Setup};
@@ -124,7 +124,7 @@ impl<'s> Mover<'s> {
             return Some(());
         }
         let leader = next.leader.get().clone();
-        let (world, leader) = self.look(next.world.get(), leader, fails.map(Read::call));
+        let (world, leader) = self.look(next.world.get(), leader, fails.map(failing_read));
         if fails.is_none() && self.broken.is_empty() {
             self.reconciles.insert(key, (world.clone(), leader.clone()));
         }

@@ -1,7 +1,7 @@
 //! The states of a search: the world, the leader's memory and its work in progress.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::ports::Job;
 use companion_core::reconciler::parts::{Executor, Stage, Task};
+use foldhash::fast::FixedState;
 
 use super::rebase::{RunName, rebase_memory};
 use super::setup::ORIGIN;
@@ -45,39 +46,9 @@ impl<T: Hash> Shared<T> {
     }
 }
 
-/// A 64-bit digest of `value`.
+/// A 64-bit digest of `value`: fast for many small parts, and only for trusted input.
 pub fn fingerprint(value: &impl Hash) -> u64 {
-    let mut hasher = Folded(0x9e37_79b9_7f4a_7c15);
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// A hash by folded multiplication: fast for many small parts, and only for trusted input.
-struct Folded(u64);
-
-impl Folded {
-    fn fold(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word) * 0xa076_1d64_78bd_642f;
-        let [a, b] = [product as u64, (product >> 64) as u64];
-        self.0 = (a ^ b).rotate_left(23).wrapping_add(0x2d35_8dcc_aa6c_78a5);
-    }
-}
-
-impl Hasher for Folded {
-    fn finish(&self) -> u64 {
-        let mut last = Self(self.0);
-        last.fold(0x8bb8_4b93_962e_acc9);
-        last.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        words.iter().for_each(|word| self.fold(u64::from_le_bytes(*word)));
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.fold(u64::from_le_bytes(last) ^ length.rotate_left(56));
-    }
+    FixedState::default().hash_one(value)
 }
 
 /// The leading process.
