@@ -10,16 +10,13 @@ use companion_core::model::desired::DesiredState;
 use companion_core::model::observed::ObservedState;
 use companion_core::planner::plan;
 use companion_tests::node::{Node, called, context, viewer};
+use companion_tests::simulation::virtual_time;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// A node with this number of installed and converged companions: each has a hook, a mount, and a separate build
 /// context and image.
 fn installed(count: usize) -> (Node, tokio::runtime::Runtime) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let runtime = virtual_time();
     let node = Node::new();
     runtime.block_on(async {
         for number in 0..count {

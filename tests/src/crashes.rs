@@ -175,7 +175,7 @@ impl<'a> Exploration<'a> {
         report: &'a mut Report,
     ) -> Result<Row, String> {
         let start = Start { world: run::base(workload.base).await?, op: 0, crashed: false };
-        let mut undisturbed = Run::new(workload, &start, None).await?.finish(&start).await?;
+        let mut undisturbed = Run::whole(workload, &start, None).await?;
         let reached = std::mem::take(&mut undisturbed.reached);
         let (left, known) = (Vec::new(), HashMap::new());
         let mut it = Self { workload, report, undisturbed, left, known };
@@ -201,12 +201,7 @@ impl<'a> Exploration<'a> {
         for reached in all {
             for crash in reached.crashes() {
                 let stop = Stop { at: reached.point.number, others_go_on: false };
-                let run = Run::new(self.workload, start, Some(stop)).await;
-                let finished = match run {
-                    Ok(mut run) => run.finish_with_a_crash(start, crash).await,
-                    Err(what) => Err(what),
-                };
-                let checked = match finished {
+                let checked = match Run::crashed(self.workload, start, stop, crash).await {
                     Ok((left, _)) if !all.iter().any(|it| it.leaves(&left, reached.at, crash)) => {
                         Err("the host after the crash differs from the recorded one".to_owned())
                     }
@@ -218,10 +213,7 @@ impl<'a> Exploration<'a> {
             if let Some(Op::Concurrent(..)) = self.workload.ops.get(reached.op) {
                 alone += 1;
                 let stop = Stop { at: reached.point.number, others_go_on: true };
-                let finished = match Run::new(self.workload, start, Some(stop)).await {
-                    Ok(mut run) => run.finish(start).await,
-                    Err(what) => Err(what),
-                };
+                let finished = Run::whole(self.workload, start, Some(stop)).await;
                 let checked =
                     finished.and_then(|finished| self.check(&finished, finished.counts, 1));
                 self.find(checked, &format!("{}, alone", reached.how(Crash::Killed)));
@@ -272,11 +264,7 @@ impl<'a> Exploration<'a> {
             return recovery.clone();
         }
         let (start, how) = (Rc::clone(start), how.clone());
-        let finished = match Run::new(self.workload, &start, None).await {
-            Ok(mut run) => run.finish(&start).await,
-            Err(what) => Err(what),
-        };
-        let recovery = match finished {
+        let recovery = match Run::whole(self.workload, &start, None).await {
             Ok(finished) => {
                 let checked = self.check(&finished, finished.counts, 1);
                 self.find(checked, &how);

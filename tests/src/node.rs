@@ -169,6 +169,21 @@ pub fn context(base: &str) -> AbsolutePath {
     path(&format!("/opt/docker/{base}"))
 }
 
+/// Puts everything that an installation of `specs` needs on `host`, which is empty.
+pub fn prepare(host: &FakeHost, specs: &[CompanionSpec]) {
+    for spec in specs {
+        if let Some(reference) = published(spec) {
+            host.publish(reference, "published");
+        }
+        if spec.image.build.is_some() {
+            host.put_context(&context(spec.name.as_str()), &format!("first of {}", spec.name));
+        }
+    }
+    host.put_input(&template(), "a template");
+    host.put_input(&password(), "first password");
+    host.require_leader(true);
+}
+
 impl Default for Node {
     fn default() -> Self {
         Self::new()
@@ -183,17 +198,7 @@ impl Node {
 
     /// The same on `host`, which is empty.
     pub fn on(host: FakeHost) -> Self {
-        for spec in companions() {
-            if let Some(reference) = published(&spec) {
-                host.publish(reference, "published");
-            }
-            if spec.image.build.is_some() {
-                host.put_context(&context(spec.name.as_str()), &format!("first of {}", spec.name));
-            }
-        }
-        host.put_input(&template(), "a template");
-        host.put_input(&password(), "first password");
-        host.require_leader(true);
+        prepare(&host, &companions());
         Self::of(host)
     }
 

@@ -115,7 +115,7 @@ impl<'w> Run<'w> {
     ///
     /// # Errors
     /// The violation in the first converge of a manager that was already running.
-    pub(super) async fn new(
+    async fn new(
         workload: &'w Workload,
         start: &Start,
         stop: Option<Stop>,
@@ -131,15 +131,31 @@ impl<'w> Run<'w> {
         Ok(Self { workload, managed, gate, began: start.world.clone() })
     }
 
-    /// Runs to the end and returns the first violation.
-    pub(super) async fn finish(&mut self, start: &Start) -> Result<Finished, String> {
-        let result = self.steps_from(start.op, start.crashed).await;
-        self.managed.host.remove_gate();
+    /// Runs `workload` from `start` to the end and returns the first violation.
+    pub(super) async fn whole(
+        workload: &'w Workload,
+        start: &Start,
+        stop: Option<Stop>,
+    ) -> Result<Finished, String> {
+        let mut run = Self::new(workload, start, stop).await?;
+        let result = run.steps_from(start.op, start.crashed).await;
+        run.managed.host.remove_gate();
         result
     }
 
-    /// Runs until the crash point, lets the manager die in that way, and continues with one without memory.
-    pub(super) async fn finish_with_a_crash(
+    /// Runs `workload` from `start` until the crash point, lets the manager die in that way, and continues with one
+    /// without memory.
+    pub(super) async fn crashed(
+        workload: &'w Workload,
+        start: &Start,
+        stop: Stop,
+        crash: Crash,
+    ) -> Result<(World, Finished), String> {
+        let mut run = Self::new(workload, start, Some(stop)).await?;
+        run.finish_with_a_crash(start, crash).await
+    }
+
+    async fn finish_with_a_crash(
         &mut self,
         start: &Start,
         crash: Crash,

@@ -5,9 +5,7 @@ use std::time::Duration;
 use adapter_fake::FakeHost;
 use companion_core::model::companion::CompanionSpec;
 
-use crate::node::{
-    called, context, indexer, password, published, running_since, template, viewer, wallet,
-};
+use crate::node::{called, indexer, prepare, running_since, viewer, wallet};
 
 /// Number of companions.
 pub(super) const COMPANIONS: usize = 10;
@@ -23,17 +21,9 @@ impl Companions {
     /// A host with all companions desired and none installed.
     pub(super) fn new() -> Self {
         let host = FakeHost::default();
-        host.require_leader(true);
-        host.put_input(&template(), "a template");
-        host.put_input(&password(), "first password");
         let specs: Vec<_> = (0..COMPANIONS).map(companion).collect();
+        prepare(&host, &specs);
         for spec in &specs {
-            if let Some(reference) = published(spec) {
-                host.publish(reference, "published");
-            }
-            if spec.image.build.is_some() {
-                host.put_context(&context(spec.name.as_str()), spec.name.as_str());
-            }
             host.install(spec);
         }
         Self { host, specs }
