@@ -57,9 +57,14 @@ const DANGEROUS: [&str; 48] = [
     "Notify",
 ];
 
+/// A companion with an image of these fields.
+fn with_image(image: &str) -> String {
+    format!("[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ {image} }}\n")
+}
+
 /// Each table of a catalog with `line` in it.
 fn tables(line: &str) -> Vec<(&'static str, String)> {
-    let head = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
+    let head = with_image("base = \"x\"");
     vec![
         ("the file", format!("{line}\n{head}")),
         ("node", format!("[node]\n{line}\n{head}")),
@@ -150,8 +155,43 @@ fn no_schema_value_grants_host_access() {
         "hook = { output = \"/o\", program = { command = { argv = [\"/a\"], timeout = 100000 } } }",
         "hook = { output = \"/o\", program = { shell = \"id\" } }",
     ];
+    // Build tags are below localhost.
+    for base in [
+        "../x",
+        "/x",
+        "-x",
+        "--privileged",
+        "x y",
+        "x\\n",
+        "x:y",
+        "x@y",
+        "",
+        ".",
+        "..",
+        "X",
+        "docker://x",
+    ] {
+        assert!(companions_of(&with_image(&format!("base = \"{base}\""))).is_err(), "{base:?}");
+    }
+    // Build contexts are local directories.
+    for place in [
+        "https://example.org/x.git",
+        "git://x",
+        "github.com/x/y",
+        "-",
+        "x",
+        "../x",
+        "~/x",
+        "/x/../y",
+        "/x//y",
+    ] {
+        let context = format!("base = \"x\", context = \"{place}\"");
+        assert!(companions_of(&with_image(&context)).is_err(), "{place:?}");
+        let node = format!("[node]\ncontext_directories = [\"{place}\"]\n");
+        assert!(companions_of(&node).is_err(), "{place:?}");
+    }
     for line in refused {
-        let head = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
-        assert!(companions_of(&format!("{head}{line}\n")).is_err(), "{line}");
+        let text = with_image("base = \"x\"") + line;
+        assert!(companions_of(&text).is_err(), "{line}");
     }
 }

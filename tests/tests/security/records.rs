@@ -1,4 +1,4 @@
-//! Hostile desired-state records: they are refused, and reach only files of a companion.
+//! Hostile desired-state records are refused.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use adapter_fake::FakeHost;
 use archipelago_companions::{AppId, Catalog, Companions, RecordStore};
-use companion_core::model::companion::CompanionName;
 use companion_core::ports::{DesiredStore as _, PortErrorKind};
 use tempfile::TempDir;
 
@@ -19,18 +18,11 @@ fn store() -> (TempDir, RecordStore) {
     (place, store)
 }
 
-fn record_of(name: &str, hook: &str) -> String {
+fn record_of(name: &str) -> String {
     let name = serde_json::to_string(name).unwrap();
     format!(
         r#"{{"version":2,"generation":2,"apps":{{"x":{{"installed":false,"generation":2}}}},
-            "companions":{{{name}:{{"generation":2,"removed":true,"apps":["x"]{hook}}}}}}}"#
-    )
-}
-
-fn hook_to(output: &str) -> String {
-    let output = serde_json::to_string(output).unwrap();
-    format!(
-        r#","hook":{{"program":{{"template":{{"template":"/t","values":{{}}}}}},"output":{output}}}"#
+            "companions":{{{name}:{{"generation":2,"removed":true,"apps":["x"]}}}}}}"#
     )
 }
 
@@ -55,7 +47,7 @@ async fn record_with_an_invalid_name_is_refused() {
         "X",
         "é",
     ] {
-        fs::write(&file, record_of(name, "")).unwrap();
+        fs::write(&file, record_of(name)).unwrap();
         let error = store.load().await.unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::Invalid, "{name:?}");
         let text = error.chain();
@@ -68,45 +60,11 @@ async fn record_with_an_invalid_name_is_refused() {
 }
 
 #[tokio::test]
-async fn record_removes_only_files_of_the_companion() {
-    let (_place, store) = store();
-    let file = store.dir().join("desired.json");
-    for output in [
-        "/home/archy/.ssh/id_ed25519",
-        "/var/lib/archipelago/bitcoin/wallet.dat",
-        "/var/lib/archipelago/secrets/bitcoin-rpc-password",
-        "/var/lib/archipelago/x-ui-2/nginx.conf",
-        "/var/lib/archipelago/x-ui",
-        "/var/lib/archipelago/x-ui/deeper/nginx.conf",
-        "/var/lib/x-ui/nginx.conf",
-        "/x-ui/nginx.conf",
-    ] {
-        fs::write(&file, record_of("x-ui", &hook_to(output))).unwrap();
-        let desired = store.load().await.unwrap();
-        assert_eq!(desired.removed().count(), 1, "{output}");
-        assert!(
-            desired.removed().map(|(_, removed)| removed).all(|removed| removed.hook.is_none()),
-            "{output}"
-        );
-    }
-    for output in ["/var/lib/archipelago/x-ui/../bitcoin/x", "relative", "/a\n/b", "/a//b", "/"] {
-        fs::write(&file, record_of("x-ui", &hook_to(output))).unwrap();
-        let taken = store.load().await.is_ok_and(|desired| {
-            desired.removed().map(|(_, removed)| removed).any(|one| one.hook.is_some())
-        });
-        assert!(!taken, "{output}");
-    }
-    fs::write(&file, record_of("x-ui", &hook_to("/var/lib/archipelago/x-ui/nginx.conf"))).unwrap();
-    let desired = store.load().await.unwrap();
-    assert!(desired.removal(&CompanionName::new("x-ui").unwrap()).unwrap().hook.is_some());
-}
-
-#[tokio::test]
 async fn record_that_is_a_link_a_pipe_or_too_large_is_refused() {
     let (place, store) = store();
     let file = store.dir().join("desired.json");
     let elsewhere = place.path().join("elsewhere");
-    fs::write(&elsewhere, record_of("x-ui", "")).unwrap();
+    fs::write(&elsewhere, record_of("x-ui")).unwrap();
     symlink(&elsewhere, &file).unwrap();
     assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Conflict);
     fs::remove_file(&file).unwrap();

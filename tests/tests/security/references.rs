@@ -126,53 +126,6 @@ fn invalid_reference_is_refused_in_every_catalog_field() {
 }
 
 #[test]
-fn build_tags_are_below_localhost() {
-    for base in [
-        "../x",
-        "/x",
-        "-x",
-        "--privileged",
-        "x y",
-        "x\n",
-        "x:y",
-        "x@y",
-        "",
-        ".",
-        "..",
-        "X",
-        "docker://x",
-    ] {
-        let value = crate::toml_string(base);
-        for image in [format!("base = {value}"), format!("base = {value}, context = \"/c\"")] {
-            let text =
-                format!("[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ {image} }}\n");
-            assert!(companions_of(&text).is_err(), "{base:?}");
-        }
-    }
-}
-
-#[test]
-fn build_context_must_be_a_local_directory() {
-    for context in [
-        "https://example.org/x.git",
-        "git://x",
-        "github.com/x/y",
-        "-",
-        "x",
-        "../x",
-        "~/x",
-        "/x/../y",
-        "/x//y",
-    ] {
-        let value = crate::toml_string(context);
-        let image = format!("base = \"x\", context = {value}");
-        let text = format!("[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ {image} }}\n");
-        assert!(companions_of(&text).is_err(), "{context:?}");
-        assert!(companions_of(&format!("[node]\ncontext_directories = [{value}]\n")).is_err());
-    }
-}
-
-#[test]
 fn container_and_host_network_modes_are_refused() {
     for name in [
         "host",
