@@ -1,7 +1,7 @@
 //! Stand-in for the backends of the companions: Bitcoin's JSON-RPC, LND's state, an Electrum server and electrs'
 //! metrics.
 //!
-//! Answers like a small regtest node and logs each request, so that a test sees its credentials and origin. It never
+//! Gives the answers of `companions/answers`, and logs each request, so that a test sees its credentials and origin. It never
 //! logs a password, stores no chain and has no TLS.
 
 mod bitcoin;
@@ -10,12 +10,12 @@ mod http;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,16 +29,18 @@ const SILENCE: Duration = Duration::from_secs(10);
 const USAGE: &str = "usage: stand-in-node [--rpc ADDR:PORT --rpc-user NAME --rpc-password-file FILE [--journal FILE]]
                      [--lnd ADDR:PORT] [--electrum ADDR:PORT] [--electrs-metrics ADDR:PORT]";
 
-#[derive(Debug, Default, PartialEq)]
-struct Options {
-    rpc: Option<String>,
-    rpc_user: Option<String>,
-    rpc_password_file: Option<String>,
-    journal: Option<String>,
-    lnd: Option<String>,
-    electrum: Option<String>,
-    electrs_metrics: Option<String>,
-}
+const OPTIONS: [&str; 7] = [
+    "--rpc",
+    "--rpc-user",
+    "--rpc-password-file",
+    "--journal",
+    "--lnd",
+    "--electrum",
+    "--electrs-metrics",
+];
+
+/// The values of the options that were given.
+type Options = BTreeMap<String, String>;
 
 fn main() -> ExitCode {
     let started = parse(env::args().skip(1)).and_then(|options| start(&options));
@@ -57,43 +59,37 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options::default();
+    let mut options = Options::new();
     while let Some(name) = arguments.next() {
-        let field = match name.as_str() {
-            "--rpc" => &mut options.rpc,
-            "--rpc-user" => &mut options.rpc_user,
-            "--rpc-password-file" => &mut options.rpc_password_file,
-            "--journal" => &mut options.journal,
-            "--lnd" => &mut options.lnd,
-            "--electrum" => &mut options.electrum,
-            "--electrs-metrics" => &mut options.electrs_metrics,
-            _ => return Err(format!("unknown option `{name}`")),
-        };
-        *field = Some(arguments.next().ok_or_else(|| format!("`{name}` needs a value"))?);
+        if !OPTIONS.contains(&name.as_str()) {
+            return Err(format!("unknown option `{name}`"));
+        }
+        let value = arguments.next().ok_or_else(|| format!("`{name}` needs a value"))?;
+        options.insert(name, value);
     }
     Ok(options)
 }
 
 fn start(options: &Options) -> Result<Vec<JoinHandle<()>>, String> {
     let mut listeners = Vec::new();
-    if let Some(address) = &options.rpc {
-        let user = options.rpc_user.as_deref().ok_or("`--rpc` needs `--rpc-user`")?;
+    if let Some(address) = options.get("--rpc") {
+        let user = options.get("--rpc-user").ok_or("`--rpc` needs `--rpc-user`")?;
         let password_file =
-            options.rpc_password_file.as_deref().ok_or("`--rpc` needs `--rpc-password-file`")?;
+            options.get("--rpc-password-file").ok_or("`--rpc` needs `--rpc-password-file`")?;
         let rpc =
-            Rpc::new(user, password_file.as_ref(), options.journal.as_deref().map(str::as_ref))
+            Rpc::new(user, password_file.as_ref(), options.get("--journal").map(AsRef::as_ref))
                 .map_err(|problem| format!("cannot open the journal: {problem}"))?;
         listeners.push(listen("rpc", address, move |peer| {
             http::serve(peer, |request| rpc.answer(request))
         })?);
     }
-    if let Some(address) = &options.lnd {
+    if let Some(address) = options.get("--lnd") {
         listeners.push(listen("lnd", address, |peer| http::serve(peer, lnd))?);
     }
-    if let Some(address) = &options.electrum {
+    if let Some(address) = options.get("--electrum") {
         listeners.push(listen("electrum", address, electrum::serve)?);
     }
-    if let Some(address) = &options.electrs_metrics {
+    if let Some(address) = options.get("--electrs-metrics") {
         listeners
             .push(listen("electrs-metrics", address, |peer| http::serve(peer, electrum::metrics))?);
     }
@@ -131,7 +127,8 @@ fn accept<F>(name: &'static str, listener: &TcpListener, serve: Arc<F>)
 where
     F: Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static,
 {
-    let open = Arc::new(AtomicUsize::new(0));
+    // Every connection holds a reference.
+    let open = Arc::new(());
     for peer in listener.incoming() {
         let peer = match peer {
             Ok(peer) => peer,
@@ -140,10 +137,10 @@ where
                 continue;
             }
         };
-        if open.load(Ordering::SeqCst) >= MAX_CONNECTIONS {
+        if Arc::strong_count(&open) > MAX_CONNECTIONS {
             continue;
         }
-        let place = Place::take(&open);
+        let place = Arc::clone(&open);
         let serve = Arc::clone(&serve);
         let spawned = thread::Builder::new().spawn(move || {
             let _place = place;
@@ -158,22 +155,6 @@ where
         if let Err(problem) = spawned {
             say(&format!("{name}: {problem}"));
         }
-    }
-}
-
-/// A slot of a listener's [`MAX_CONNECTIONS`], released on drop.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(open))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
