@@ -6,51 +6,31 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use companion_tests::sources::{root, sources};
 
 /// The seeded bugs of the last measurement.
 const FEWEST: usize = 64;
 
-/// A patch: its header, and its hunks by file.
+/// A patch: its name, its place, the fields of its header, and the files that it changes.
 struct SeededBug {
     name: String,
+    path: PathBuf,
     header: Vec<(String, String)>,
-    hunks: Vec<(String, Hunk)>,
-}
-
-/// One place of a file, before and after.
-#[derive(Default)]
-struct Hunk {
-    before: String,
-    after: String,
+    files: Vec<String>,
 }
 
 impl SeededBug {
-    fn parse(name: &str, text: &str) -> Self {
-        let mut bug = Self { name: name.to_owned(), header: Vec::new(), hunks: Vec::new() };
-        let mut file = String::new();
-        for line in text.lines() {
-            if let Some(path) = line.strip_prefix("+++ b/") {
-                file = path.to_owned();
-            } else if line.starts_with("--- a/") {
-                file.clear();
-            } else if line.starts_with("@@ ") {
-                bug.hunks.push((file.clone(), Hunk::default()));
-            } else if let Some((_, hunk)) = bug.hunks.last_mut().filter(|_| !file.is_empty()) {
-                let (sign, text) = line.split_at(line.len().min(1));
-                if sign != "+" {
-                    hunk.before.push_str(&format!("{text}\n"));
-                }
-                if sign != "-" {
-                    hunk.after.push_str(&format!("{text}\n"));
-                }
-            } else {
-                let (field, value) = line.split_once(": ").unwrap_or((line, ""));
-                bug.header.push((field.to_owned(), value.to_owned()));
-            }
-        }
-        bug
+    fn read(path: PathBuf) -> Self {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let (header, _) = text.split_once("--- a/").unwrap();
+        let header = header.lines().map(|line| line.split_once(": ").unwrap_or((line, "")));
+        let header = header.map(|(field, value)| (field.to_owned(), value.to_owned())).collect();
+        let files = text.lines().filter_map(|line| line.strip_prefix("+++ b/"));
+        let files = files.map(str::to_owned).collect();
+        Self { name, path, header, files }
     }
 
     fn field(&self, name: &str) -> Vec<&str> {
@@ -61,28 +41,19 @@ impl SeededBug {
 
 fn seeded_bugs() -> Vec<SeededBug> {
     let entries = fs::read_dir(root().join("tests/seeded-bugs")).unwrap();
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let patches = paths.into_iter().filter(|path| path.extension().is_some_and(|it| it == "patch"));
-    let parse = |path: PathBuf| {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        SeededBug::parse(name, &fs::read_to_string(&path).unwrap())
-    };
-    patches.map(parse).collect()
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let patches = paths.filter(|path| path.extension().is_some_and(|it| it == "patch"));
+    patches.map(SeededBug::read).collect()
 }
 
 #[test]
-fn there_are_enough_defects_with_unique_numbers() {
+fn every_defect_has_a_unique_number_and_a_complete_header() {
     let bugs = seeded_bugs();
     assert!(bugs.len() >= FEWEST, "{}", bugs.len());
-    let numbers: BTreeSet<_> = bugs.iter().map(|bug| bug.name.split('-').next().unwrap()).collect();
+    let numbers: BTreeSet<u32> =
+        bugs.iter().map(|bug| bug.name.split('-').next().unwrap().parse().unwrap()).collect();
     assert_eq!(numbers.len(), bugs.len());
-    assert!(numbers.iter().all(|number| number.parse::<u32>().is_ok()), "{numbers:?}");
-}
-
-#[test]
-fn every_defect_has_a_complete_header() {
-    for bug in seeded_bugs() {
+    for bug in bugs {
         let name = &bug.name;
         assert_eq!(bug.field("bug").len(), 1, "{name}");
         let [breaks] = bug.field("breaks").try_into().unwrap();
@@ -103,16 +74,12 @@ fn every_defect_has_a_complete_header() {
 #[test]
 fn every_defect_applies_to_the_current_code() {
     for bug in seeded_bugs() {
-        assert!(!bug.hunks.is_empty(), "{}", bug.name);
-        for (file, Hunk { before, after }) in &bug.hunks {
-            let text = fs::read_to_string(root().join(file)).unwrap();
-            let places = text.matches(before.as_str()).count();
-            assert_eq!(
-                places, 1,
-                "{}: {places} matches instead of one in {file}:\n{before}",
-                bug.name
-            );
-            assert_ne!(before, after, "{}", bug.name);
+        let mut apply = Command::new("git");
+        let checked = apply.current_dir(root()).args(["apply", "--check"]).arg(&bug.path).output();
+        let checked = checked.unwrap();
+        let complaint = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{}: {complaint}", bug.name);
+        for file in &bug.files {
             let is_code = file.starts_with("crates/") && file.contains("/src/");
             assert!(is_code && !file.contains("/tests"), "{}: {file}", bug.name);
         }

@@ -34,13 +34,8 @@ pub(crate) fn all() -> Result<Vec<Generator>, String> {
     let mut found: Vec<_> = entries
         .filter_map(|entry| {
             let version = entry.file_name().to_str()?.parse().ok()?;
-            let program = entry
-                .path()
-                .join("podman-user-generator")
-                .canonicalize()
-                .ok()
-                .map(|_| entry.path())?;
-            Some(Generator { version, program: program.join("podman-user-generator") })
+            let program = entry.path().join("podman-user-generator");
+            program.exists().then_some(Generator { version, program })
         })
         .collect();
     found.sort_by_key(|generator| generator.version);
