@@ -100,27 +100,6 @@ async fn completed_effect_with_an_error_result_is_not_repeated() {
     assert_eq!(node.host.counts().since(before).restarts, 1);
 }
 
-/// Found by the soak. A unit that is loaded as it was restored starts as it would after a reload; another one waits for it.
-#[tokio::test(start_paused = true)]
-async fn restored_unit_starts_while_reloads_fail_unless_another_text_is_loaded() {
-    let node = Node::installed().await;
-    let error = Mode::Error(PortErrorKind::Transient);
-    node.host.inject(Fault::always(Port::Services, Method::Reload, error));
-    node.host.delete_unit(&name("wallet"));
-    node.host.edit_unit(&name("indexer"));
-    let _ = node.pass().await;
-    node.host.stop_service(&name("wallet"));
-    node.host.stop_service(&name("indexer"));
-    node.sleep(30).await;
-    let steps = node.steps_of_pass().await;
-    assert!(steps.contains(&"start wallet: not running".to_owned()), "{steps:?}");
-    assert!(node.runs("wallet") && !node.runs("indexer"));
-    assert_eq!(node.host.violations(), []);
-    node.host.clear_faults();
-    node.sleep(900).await;
-    node.passes_until_true(3).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn hanging_read_times_out_and_stops_nothing() {
     let node = Node::installed().await;

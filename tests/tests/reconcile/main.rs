@@ -6,5 +6,6 @@ mod daemon;
 mod faults;
 mod hints;
 mod install;
+mod reloads;
 mod removal;
 mod repair;
