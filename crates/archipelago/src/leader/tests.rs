@@ -13,7 +13,7 @@ fn lock(dir: &Path, program: &str) -> LeaderLock {
     LeaderLock::new(dir.join("companion"), info(program), heartbeat)
 }
 
-async fn lease(lock: &LeaderLock) -> Lease {
+async fn lease(lock: &LeaderLock) -> Box<dyn Lease> {
     match lock.acquire().await.unwrap() {
         Acquired::Leading(lease) => lease,
         Acquired::Led { by } => panic!("{by} leads"),
