@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::guest::{Undo, measured, podman, property, systemctl, throughout, undo, until, write};
-use crate::node::{CATALOG, UNITS, clean, companion, installed};
+use crate::node::{UNITS, clean, companion, extend_catalog, image_id, installed};
 
 const NAME: &str = "stand-in-backend";
 const SERVICE: &str = "stand-in-backend.service";
@@ -31,7 +31,7 @@ fn written(change: impl FnOnce(String) -> String) -> Undo {
     clean();
     write("/home/archy/backend.yml", MANIFEST);
     let unit = companion(&["render", "--manifest", "/home/archy/backend.yml"]).exits(0).stdout;
-    let id = podman(&["image", "inspect", "--format", "{{.Id}}", IMAGE]).good();
+    let id = image_id(IMAGE).unwrap();
     let unit = unit.replace(&format!("Image={}", "0".repeat(64)), &format!("Image={id}"));
     let removed = undo(format!(
         "archy systemctl --user --quiet stop {SERVICE}
@@ -85,19 +85,6 @@ fn start_waits_for_health_beyond_the_default_limit() {
     assert_eq!(health(), "healthy");
 }
 
-/// The same unit without its limit is what Archipelago had.
-#[test]
-fn start_without_its_limit_ends_at_the_default_one() {
-    let without = |unit: String| {
-        let lines = unit.lines().filter(|line| !line.starts_with("TimeoutStartSec="));
-        lines.map(|line| format!("{line}\n")).collect()
-    };
-    let _written = written(without);
-    let _default = short_default();
-    systemctl(&["start", "--no-block", SERVICE]).good();
-    until("its start failed", 30, || (property(SERVICE, "Result") == "timeout").then_some(()));
-}
-
 #[test]
 fn failing_and_hanging_checks_are_unhealthy_and_recover() {
     let _written = written(|unit| unit);
@@ -125,9 +112,8 @@ fn failing_and_hanging_checks_are_unhealthy_and_recover() {
 #[test]
 fn install_waits_for_the_health_of_its_companion() {
     installed();
-    let before = std::fs::read_to_string(CATALOG).unwrap();
-    let entry = format!(
-        "{before}
+    extend_catalog(&format!(
+        "
 [[companion]]
 name = \"{NAME}\"
 apps = [\"stand-in\"]
@@ -136,8 +122,7 @@ image = {{ pull = \"{IMAGE}\" }}
 tmpfs = [{{ target = \"/state\" }}]
 health = {{ probe = {{ command = \"test -e /state/healthy\" }}, interval = 3, timeout = 2 }}
 "
-    );
-    write(CATALOG, &entry);
+    ));
     let ran = thread::scope(|scope| {
         let install = scope.spawn(|| companion(&["install", "stand-in"]));
         until("the container runs", 30, || {
@@ -152,5 +137,4 @@ health = {{ probe = {{ command = \"test -e /state/healthy\" }}, interval = 3, ti
     ran.exits(0);
     assert_eq!(state(), "active");
     companion(&["remove", "stand-in"]).exits(0);
-    write(CATALOG, &before);
 }

@@ -18,10 +18,8 @@ use crate::guest::{number, root, systemctl, tell};
 use crate::node::Companion;
 use crate::random::Random;
 
-mod companion_faults;
 mod faults;
 mod history;
-mod host_faults;
 mod last_look;
 mod oracle;
 mod real;
@@ -202,18 +200,13 @@ impl Chaos {
                     };
                     self.history.note(how, json!({"number": fault.number}));
                 }
-                fault.ends_at =
-                    Some(self.history.now() + fault.kind.undo.map_or(0, |(s, _)| s) as f64);
-                if fault.kind.undo.is_none() {
-                    fault.over = Some(self.history.now());
-                    self.history.note("over", json!({"number": fault.number}));
-                }
+                fault.ends_at = Some(self.history.now() + fault.kind.lasts().unwrap_or(0) as f64);
                 // A failed injection may be partial: it is recovered all the same.
                 fault.kind.run = if done { fault.kind.run } else { Run::Either };
             }
             let due = fault.ends_at.is_some_and(|at| self.history.now() >= at);
-            if let (Some((_, undo)), true, None) = (fault.kind.undo, due, fault.over) {
-                undo(fault.aim);
+            if due && fault.over.is_none() {
+                fault.kind.undo(fault.aim);
                 fault.over = Some(self.history.now());
                 self.history.note("over", json!({"number": fault.number}));
             }
@@ -320,12 +313,11 @@ impl Chaos {
                 self.history.note("may end", json!({"number": other.number}));
             }
         }
-        let inject = kind.inject;
         self.pending.push(Pending {
             number: self.number,
             kind,
             aim,
-            injection: Some(thread::spawn(move || inject(aim))),
+            injection: Some(thread::spawn(move || kind.inject(aim))),
             ends_at: None,
             over: None,
             before: self.seen.clone(),

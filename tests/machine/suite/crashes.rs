@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
 
-use crate::guest::{Ran, archy, podman, property, root, tell, until};
-use crate::node::{self, COMPANION, STATE, UNITS, companion};
+use crate::guest::{Ran, archy, property, root, tell, until};
+use crate::node::{self, STATE, UNITS, companion};
 
 mod kills;
 mod workloads;
@@ -60,15 +60,6 @@ impl Plan {
         };
         (self.point.clone(), worked_on)
     }
-}
-
-#[test]
-fn release_program_has_no_crash_points() {
-    let has = |program: &str| {
-        let bytes = fs::read(program).unwrap();
-        bytes.windows(18).any(|part| part == b"COMPANION_ABORT_AT")
-    };
-    assert!(has(CRASHING) && !has(COMPANION));
 }
 
 #[test]
@@ -121,7 +112,7 @@ fn one_converge_repairs_the_host_after_a_crash_at_any_point() {
 
 /// Runs the workload once without a crash, and returns one plan for each distinct point.
 fn plans(workload: &Workload) -> Vec<Plan> {
-    (workload.prepare)();
+    workload.prepare();
     let _none = fs::remove_file(TRACE);
     let variable = format!("COMPANION_CRASH_TRACE={TRACE}");
     let ran = test_build(&variable, workload.command);
@@ -153,7 +144,7 @@ fn test_build(variable: &str, arguments: &[&str]) -> Ran {
 
 /// Restarts the workload and kills it at the point; returns whether the point was reached.
 fn crash(workload: &Workload, plan: &Plan) -> bool {
-    (workload.prepare)();
+    workload.prepare();
     let variable = format!("COMPANION_ABORT_AT={}:{}", plan.point, plan.nth);
     let ran = test_build(&variable, workload.command);
     // `timeout` exits with 128 plus the signal number; 6 is SIGABRT.
@@ -173,17 +164,12 @@ fn recover(workload: &Workload, plan: &Plan) {
         assert!(again.status == Some(0) && (workload.is_done)(), "{}: {again}", place());
     }
     let quiet = companion(&["--json", "plan"]);
-    let looked: serde_json::Value = serde_json::from_str(&quiet.stdout)
-        .unwrap_or_else(|error| unreadable(&place(), &quiet, &error));
+    let looked: serde_json::Value = serde_json::from_str(&quiet.stdout).unwrap_or_default();
     assert_eq!(looked["steps"].as_array().map(Vec::len), Some(0), "{}: {quiet}", place());
     // A build that survived the crash ends by itself.
     let gone = || strays().is_empty().then_some(());
     until(&format!("no podman is left: {}", place()), 60, gone);
     assert_eq!(leftovers(), Vec::<String>::new(), "{}", place());
-}
-
-fn unreadable(place: &str, ran: &Ran, error: &serde_json::Error) -> serde_json::Value {
-    panic!("{place}: {error}: {ran}")
 }
 
 /// Objects that interrupted work may leave: temporary files, unwanted configuration, and replaced rendered files.
@@ -212,9 +198,4 @@ fn strays() -> Vec<String> {
         matches!(program, Some("podman" | "buildah" | "companion" | "companion-crash-points"))
     };
     listed.stdout.lines().filter(stray).map(str::to_owned).collect()
-}
-
-/// Whether archy has a container of this name.
-fn container_exists(name: &str) -> bool {
-    podman(&["container", "exists", name]).status == Some(0)
 }

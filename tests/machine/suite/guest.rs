@@ -152,19 +152,24 @@ pub(crate) fn write(path: &str, text: &str) {
 pub(crate) struct Undo(String);
 
 pub(crate) fn undo(script: impl AsRef<str>) -> Undo {
-    Undo(format!("{AS_ARCHY}{}", script.as_ref()))
+    Undo(script.as_ref().to_owned())
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
         // Each line runs, even if an earlier one failed.
-        let _tried = root_reading(&["sh"], &self.0);
+        let _tried = try_by_root(&self.0);
     }
 }
 
 /// Runs a script as root, in which `archy` is a command that becomes that user; fails with it.
 pub(crate) fn by_root(script: &str) {
-    root_reading(&["sh", "-e"], &format!("{AS_ARCHY}{script}")).good();
+    try_by_root(&format!("set -e\n{script}")).good();
+}
+
+/// The same, whatever its result.
+pub(crate) fn try_by_root(script: &str) -> Ran {
+    root_reading(&["sh"], &format!("{AS_ARCHY}{script}"))
 }
 
 const AS_ARCHY: &str =

@@ -5,23 +5,14 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use crate::daemon::Daemon;
-use crate::guest::{measured, podman, root, systemctl, throughout, until, write};
+use crate::guest::{archy, measured, podman, root, systemctl, throughout, until};
 use crate::http;
 use crate::node::{
-    CATALOG, CONTEXTS, Companion, ELECTRS, LND, Moment, companion, edit_context, image_id,
-    installed,
+    ELECTRS, LND, Moment, companion, edit_context, edit_dockerfile, image_id, installed,
+    logged_by_the_daemon, restore_context, set_in_catalog,
 };
 
 const REGISTRY: &str = "127.0.0.1:5000";
-
-fn shows(one: Companion, text: &str) -> bool {
-    http::get(one.port, "/", &[]).is_ok_and(|page| page.text.contains(text))
-}
-
-/// Changes the page of a companion's build context.
-fn change_page(one: Companion, text: &str) {
-    edit_context(&format!("{}/index.html", one.base), &format!("<!doctype html><p>{text}</p>"));
-}
 
 #[test]
 fn changed_build_context_is_built_and_restarts_once() {
@@ -29,8 +20,10 @@ fn changed_build_context_is_built_and_restarts_once() {
     let _daemon = Daemon::resyncing(2);
     let (since, other) = (Moment::now(), LND.container());
     let begun = Instant::now();
-    change_page(ELECTRS, "a new page");
-    until("the new page is there", 60, || shows(ELECTRS, "a new page").then_some(()));
+    edit_context("electrs-ui/index.html", "<!doctype html><p>a new page</p>");
+    until("the new page is there", 60, || {
+        http::get(ELECTRS.port, "/", &[]).ok().filter(|page| page.text.contains("a new page"))
+    });
     measured("changed context on the page", begun);
     let id = ELECTRS.container();
     throughout("it is left alone", 7, || ELECTRS.container() == id);
@@ -43,16 +36,18 @@ fn failed_build_is_reported_and_the_previous_image_keeps_running() {
     installed();
     let _daemon = Daemon::resyncing(2);
     let (since, id) = (Moment::now(), ELECTRS.container());
-    let dockerfile = format!("{}/Dockerfile", ELECTRS.base);
-    let text = fs::read_to_string(format!("{CONTEXTS}/{dockerfile}")).unwrap();
-    edit_context(&dockerfile, &format!("{text}COPY what-is-not-there /\n"));
+    // A base image that nobody has, and then a file.
+    edit_dockerfile(ELECTRS, |_| "FROM localhost/none-of-this-name:latest\n".to_owned());
+    logged_by_the_daemon("none-of-this-name");
+    restore_context(ELECTRS);
+    edit_dockerfile(ELECTRS, |text| format!("{text}COPY what-is-not-there /\n"));
     throughout("the old one runs on", 8, || ELECTRS.is_up());
     let (status, exit) = ELECTRS.status();
     assert_eq!(exit, Some(1), "{status}");
 
     // Nor does it stop a companion that dies meanwhile.
     systemctl(&["stop", &ELECTRS.service()]).good();
-    until("it is up with the old image", 60, || ELECTRS.is_up().then_some(()));
+    ELECTRS.comes_up(60);
     assert_ne!(ELECTRS.container(), id);
 
     // A build retry at this moment would find its input.
@@ -60,8 +55,8 @@ fn failed_build_is_reported_and_the_previous_image_keeps_running() {
         let found = root(&["pgrep", "-f", "[p]odman build"]).status;
         found.filter(|status| *status == 1)
     });
-    edit_context(&dockerfile, &text);
-    until("it is ready", 60, || (ELECTRS.status().1 == Some(0)).then_some(()));
+    restore_context(ELECTRS);
+    ELECTRS.becomes_ready(60);
     assert_eq!(ELECTRS.starts(&since), 1, "an image that did not change costs no restart");
 }
 
@@ -75,46 +70,33 @@ pub(crate) fn asked_the_registry(act: impl FnOnce()) -> bool {
 }
 
 #[test]
-fn listener_in_place_of_the_registry_sees_every_request() {
-    installed();
-    let image = format!("{REGISTRY}/lfg2025/none:latest");
-    assert!(asked_the_registry(|| {
-        // It never answers, which the timeout handles.
-        let pull = ["timeout", "3", "podman", "pull", "--retry=0", "--tls-verify=false", &image];
-        crate::guest::archy(&pull);
-    }));
-}
-
-fn lost_and_repaired(one: Companion) {
-    systemctl(&["stop", &one.service()]).good();
-    fs::remove_file(one.unit()).unwrap();
-    let _daemon = Daemon::resyncing(2);
-    until("it is up again", 30, || one.is_up().then_some(()));
-    until("it is ready", 30, || (one.status().1 == Some(0)).then_some(()));
-}
-
-#[test]
-fn built_image_is_repaired_without_its_registry() {
-    installed();
-    assert!(!asked_the_registry(|| lost_and_repaired(ELECTRS)));
-}
-
-#[test]
-fn pulled_image_is_repaired_without_its_registry() {
+fn built_or_pulled_image_is_repaired_without_its_registry() {
     installed();
     companion(&["remove", "lnd"]).exits(0);
-    let (built, pushed) = ("localhost/lnd-ui:latest", format!("{REGISTRY}/lfg2025/lnd-ui:latest"));
-    podman(&["push", "--tls-verify=false", built, &pushed]).good();
-    podman(&["image", "rm", "--force", built]).good();
-    let text = fs::read_to_string(CATALOG).unwrap();
-    let without_contexts = text.replacen("[node]", "[node]\ncontext_directories = []", 1);
-    write(CATALOG, &without_contexts);
-
+    let (built, pushed) = (LND.tag(), format!("{REGISTRY}/lfg2025/lnd-ui:latest"));
+    podman(&["push", "--tls-verify=false", &built, &pushed]).good();
+    podman(&["image", "rm", "--force", &built]).good();
+    set_in_catalog("context_directories = []");
     let begun = Instant::now();
     companion(&["install", "lnd"]).exits(0);
     measured("install of one app, image pulled, to ready", begun);
     assert_eq!(Some(LND.unit_image()), image_id(&pushed), "{}", LND.unit_text());
     assert!(LND.is_up());
-    assert!(!asked_the_registry(|| lost_and_repaired(LND)));
+    assert!(!asked_the_registry(|| {
+        for one in [ELECTRS, LND] {
+            systemctl(&["stop", &one.service()]).good();
+            fs::remove_file(one.unit()).unwrap();
+        }
+        let _daemon = Daemon::resyncing(2);
+        for one in [ELECTRS, LND] {
+            one.comes_up(30);
+            one.becomes_ready(30);
+        }
+    }));
+    // The listener sees a request. It never answers, which the timeout handles.
+    assert!(asked_the_registry(|| {
+        let none = format!("{REGISTRY}/lfg2025/none:latest");
+        archy(&["timeout", "3", "podman", "pull", "--retry=0", "--tls-verify=false", &none]);
+    }));
     podman(&["image", "rm", "--force", &pushed]).good();
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::daemon::Daemon;
-use crate::guest::{measured, podman, property, root, systemctl, until};
+use crate::guest::{measured, podman, root, systemctl, until};
 use crate::node::{
-    ALL, CONTEXTS, Companion, ELECTRS, LND, companion, edit_context, image_id, installed,
+    CONTEXTS, ELECTRS, LND, all_ready, companion, edit_context, image_id, installed,
+    logged_by_the_daemon,
 };
 
 const DOCKERFILE: &str = "electrs-ui/Dockerfile";
@@ -23,13 +24,6 @@ fn images() -> BTreeSet<String> {
 fn containers() -> BTreeSet<String> {
     let names = podman(&["ps", "--all", "--external", "--format", "{{.Names}}"]).good();
     names.lines().map(str::to_owned).collect()
-}
-
-fn all_well() {
-    until("all are ready", 60, || {
-        let ready = companion(&["status"]).status == Some(0);
-        (ready && ALL.into_iter().all(Companion::is_up)).then_some(())
-    });
 }
 
 /// The release Dockerfile with an additional stage that it copies a file from; `work` runs in a stage between.
@@ -54,9 +48,7 @@ fn multi_stage_builds_leave_one_image() {
 
     let failing = with_stages("RUN exit 3");
     edit_context(DOCKERFILE, &failing);
-    until("the build fails", 60, || {
-        property("companion.service", "StatusText").contains("exit status 3").then_some(())
-    });
+    logged_by_the_daemon("exit status 3");
     // It is retried, so this is about the time between.
     until("nothing is left of it", 60, || {
         (images() == images_before && containers() == containers_before).then_some(())
@@ -68,7 +60,7 @@ fn multi_stage_builds_leave_one_image() {
         let new = image().filter(|new| *new != old)?;
         (ELECTRS.unit_image() == new && ELECTRS.is_up()).then_some(())
     });
-    all_well();
+    all_ready(60);
     assert_eq!(ELECTRS.running_image(), ELECTRS.unit_image());
     until("the image of before is gone", 60, || {
         (!images().contains(&format!("sha256:{old}"))).then_some(())
@@ -99,7 +91,7 @@ fn multi_stage_builds_leave_one_image() {
     fs::remove_file(format!("{CONTEXTS}/electrs-ui/large")).unwrap();
     edit_context(DOCKERFILE, &delivered);
     companion(&["install", "electrumx"]).exits(0);
-    all_well();
+    all_ready(60);
     // A replaced image is removed after the newer one has run for a while.
     until("the image of before is gone", 60, || {
         (images().len() == images_before.len()).then_some(())
@@ -127,7 +119,7 @@ fn next_daemon_removes_the_containers_of_a_killed_build() {
     root(&["kill", "-KILL", &daemon_pid.to_string()]).good();
     until("another daemon runs", 60, || Daemon::find().filter(|pid| *pid != daemon_pid));
     until("no working container is left", 60, || (containers() == before).then_some(()));
-    all_well();
+    all_ready(60);
 }
 
 /// A mount of an unresponsive file system: no process reads the requests of the kernel.
@@ -164,19 +156,16 @@ impl Drop for HungMount {
 fn unresponsive_build_context_blocks_no_other_companion() {
     installed();
     let daemon = Daemon::resyncing(1);
-    all_well();
+    all_ready(60);
     let threads = || daemon.status("Threads").parse::<usize>().unwrap();
     let (run, usual) = (ELECTRS.property("InvocationID"), threads());
     let hung = HungMount::over(&format!("{CONTEXTS}/electrs-ui"));
-    let said = |words: &str| property("companion.service", "StatusText").contains(words);
-    until("the daemon reports it", 60, || said("does not respond").then_some(()));
+    logged_by_the_daemon("does not respond");
 
     for _ in 0..3 {
-        let begun = Instant::now();
         systemctl(&["stop", &LND.service()]).good();
-        fs::remove_file(LND.unit()).unwrap();
-        until("another's unit is back", 30, || fs::metadata(LND.unit()).ok());
-        until("another is back", 60, || LND.is_up().then_some(()));
+        let begun = LND.loses_its_unit();
+        LND.comes_up(60);
         measured("another back while a context hangs", begun);
     }
     // After about thirty observations only one read waits for it.
@@ -185,6 +174,6 @@ fn unresponsive_build_context_blocks_no_other_companion() {
     assert_eq!(ELECTRS.property("InvocationID"), run, "it runs on");
 
     drop(hung);
-    all_well();
+    all_ready(60);
     assert_eq!(ELECTRS.property("InvocationID"), run);
 }

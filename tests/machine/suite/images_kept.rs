@@ -7,7 +7,8 @@ use crate::daemon::Daemon;
 use crate::guest::{Undo, archy, by_root, measured, podman, systemctl, throughout, undo, until};
 use crate::images::asked_the_registry;
 use crate::node::{
-    ALL, APPS, CONTEXTS, Companion, ELECTRS, LND, STATE, companion, image_id, installed,
+    ALL, APPS, CONTEXTS, Companion, ELECTRS, LND, STATE, all_ready, companion, image_id,
+    install_all, installed,
 };
 
 const BASE: &str = "localhost/companion-base:latest";
@@ -32,7 +33,7 @@ fn archived() {
     installed();
     if kept("").len() != 2 * ALL.len() {
         companion(&[&["remove"], &APPS[..]].concat()).exits(0);
-        companion(&[&["install"], &APPS[..]].concat()).exits(0);
+        install_all().exits(0);
     }
 }
 
@@ -46,13 +47,6 @@ fn without_base() -> Undo {
     ));
     podman(&["image", "rm", "--force", BASE]).good();
     back
-}
-
-fn all_ready() {
-    until("all are ready", 90, || {
-        let ready = companion(&["status"]).status == Some(0);
-        (ready && ALL.into_iter().all(Companion::is_up)).then_some(())
-    });
 }
 
 /// Gives the name of `one`'s build to an image with the labels of its own and another page.
@@ -97,7 +91,7 @@ fn pruned_images_return_without_base_image_and_registry() {
             podman(&["system", "prune", "--all", "--force"]).good();
             ALL.into_iter().all(|one| image_id(&one.tag()).is_none()).then_some(())
         });
-        all_ready();
+        all_ready(90);
         measured("all back from archives after a prune", begun);
     });
     assert!(!asked);
@@ -117,7 +111,7 @@ fn lost_image_of_an_older_context_returns_while_it_cannot_be_built() {
     systemctl(&["stop", &LND.service()]).good();
     podman(&["image", "rm", "--force", &image]).good();
     let _daemon = Daemon::resyncing(2);
-    until("it is up with the last good image", 60, || LND.is_up().then_some(()));
+    LND.comes_up(60);
     assert_eq!(LND.running_image(), image);
     let (status, exit) = LND.status();
     assert_eq!(exit, Some(1), "its build fails: {status}");
@@ -133,7 +127,7 @@ fn image_with_copied_labels_is_not_rolled_out() {
     until("the name is that of our image again", 60, || {
         (image_id(&LND.tag()).as_ref() == Some(&image)).then_some(())
     });
-    all_ready();
+    all_ready(90);
     throughout("it is left alone", 5, || LND.container() == container && LND.unit_image() == image);
     drop(daemon);
     drop(removed);
@@ -209,6 +203,6 @@ fn damaged_image_returns_without_its_base_image() {
     let directory = layer.trim().rsplit_once('/').unwrap().0.to_owned();
     podman(&["unshare", "rm", "-r", &directory]).good();
     let _daemon = Daemon::resyncing(2);
-    until("it is up again", 90, || LND.is_up().then_some(()));
+    LND.comes_up(90);
     assert_eq!(LND.running_image(), image);
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -92,6 +93,14 @@ impl Companion {
         podman(&["container", "inspect", "--format", "{{.Image}}", self.name]).good()
     }
 
+    /// Deletes its unit and waits until it is back; returns when that began.
+    pub(crate) fn loses_its_unit(self) -> Instant {
+        let begun = Instant::now();
+        fs::remove_file(self.unit()).unwrap();
+        until("its unit is back", 60, || fs::metadata(self.unit()).ok());
+        begun
+    }
+
     /// Changes its unit, as an operator would.
     pub(crate) fn edit_unit(self) -> Ran {
         archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &self.unit()])
@@ -105,6 +114,12 @@ impl Companion {
     /// A property of its service.
     pub(crate) fn property(self, name: &str) -> String {
         property(&self.service(), name)
+    }
+
+    /// The run of its service: its invocation, its main process and its state.
+    pub(crate) fn run(self) -> String {
+        let properties = "--property=InvocationID,MainPID,ActiveState";
+        systemctl(&["show", properties, &self.service()]).good()
     }
 
     pub(crate) fn is_active(self) -> bool {
@@ -121,6 +136,23 @@ impl Companion {
     pub(crate) fn is_up(self) -> bool {
         let answers = || http::get(self.port, "/", &[]).is_ok_and(|answer| answer.status == 200);
         self.is_active() && answers()
+    }
+
+    pub(crate) fn comes_up(self, seconds: u64) {
+        until(&format!("{} is up", self.name), seconds, || self.is_up().then_some(()));
+    }
+
+    /// Waits until `companion status` finds it ready.
+    pub(crate) fn becomes_ready(self, seconds: u64) {
+        until("it is ready", seconds, || (self.status().1 == Some(0)).then_some(()));
+    }
+
+    /// Whether no object of it is left.
+    pub(crate) fn is_gone(self) -> bool {
+        !fs::exists(self.unit()).unwrap()
+            && self.property("LoadState") == "not-found"
+            && self.property("ActiveState") == "inactive"
+            && self.container().is_none()
     }
 
     /// Its row of `companion status`, and the command's exit status.
@@ -167,6 +199,31 @@ impl Moment {
 /// Runs the program under test as archy.
 pub(crate) fn companion(arguments: &[&str]) -> Ran {
     archy(&[&[COMPANION], arguments].concat())
+}
+
+pub(crate) fn install_all() -> Ran {
+    companion(&[&["install"], &APPS[..]].concat())
+}
+
+/// Waits until all three are up.
+pub(crate) fn all_up(seconds: u64) {
+    until("all are up", seconds, || ALL.into_iter().all(Companion::is_up).then_some(()));
+}
+
+/// Waits until `companion status` finds all ready, and every page answers.
+pub(crate) fn all_ready(seconds: u64) {
+    until("all are ready", seconds, || {
+        let ready = companion(&["status"]).status == Some(0);
+        (ready && ALL.into_iter().all(Companion::is_up)).then_some(())
+    });
+}
+
+/// The message that the daemon shows in its status: the first warning or error, or that all is well.
+pub(crate) fn logged_by_the_daemon(words: &str) -> String {
+    until(&format!("the daemon tells of: {words}"), 60, || {
+        let text = property("companion.service", "StatusText");
+        text.contains(words).then_some(text)
+    })
 }
 
 /// Whether the desired state has this app installed; false while it is missing or unreadable.
@@ -251,10 +308,9 @@ pub(crate) fn clean() {
 /// A node with all three companions ready, no daemon, and everything around them in its initial state.
 pub(crate) fn installed() {
     as_delivered();
-    let install = || companion(&[&["install"], &APPS[..]].concat());
-    if install().status != Some(0) {
+    if install_all().status != Some(0) {
         clean();
-        install().exits(0);
+        install_all().exits(0);
     }
     assert!(ALL.into_iter().all(Companion::is_up));
 }
@@ -294,9 +350,34 @@ systemctl --user --quiet unmask archy-bitcoin-ui.service archy-lnd-ui.service ar
 systemctl --user --quiet daemon-reload
 ";
 
+/// Adds a text to the catalog.
+pub(crate) fn extend_catalog(text: &str) {
+    write(CATALOG, &format!("{}{text}", fs::read_to_string(CATALOG).unwrap()));
+}
+
+/// Adds a setting to the node's section of the catalog.
+pub(crate) fn set_in_catalog(setting: &str) {
+    let text = fs::read_to_string(CATALOG).unwrap();
+    write(CATALOG, &text.replacen("[node]\n", &format!("[node]\n{setting}\n"), 1));
+}
+
 /// Gives the node another RPC password.
 pub(crate) fn rotate_password(password: &str) {
     write(PASSWORD, &format!("{password}\n"));
+}
+
+/// Changes the Dockerfile of a companion's build context.
+pub(crate) fn edit_dockerfile(one: Companion, edit: impl FnOnce(String) -> String) {
+    let file = format!("{}/Dockerfile", one.base);
+    edit_context(&file, &edit(fs::read_to_string(format!("{CONTEXTS}/{file}")).unwrap()));
+}
+
+/// Resets a companion's build context.
+pub(crate) fn restore_context(one: Companion) {
+    let base = one.base;
+    let script =
+        format!("cd /opt/archipelago && rm -rf docker/{base} && cp -a pristine/{base} docker/");
+    root(&["sh", "-ec", &script]).good();
 }
 
 /// Replaces text in a file of a build context.

@@ -3,7 +3,7 @@
 
 use crate::daemon::Daemon;
 use crate::guest::{property, root, systemctl, until};
-use crate::node::{ALL, Companion, STARTED, companion, installed};
+use crate::node::{ALL, STARTED, all_ready, installed};
 
 #[test]
 fn before_the_reboot_the_daemon_is_disabled_and_three_apps_run() {
@@ -14,9 +14,8 @@ fn before_the_reboot_the_daemon_is_disabled_and_three_apps_run() {
 
 #[test]
 fn after_the_reboot_three_companions_run_without_a_daemon() {
-    until("all are up", 60, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    all_ready(60);
     assert_eq!(property("companion.service", "ActiveState"), "inactive");
-    until("all are ready", 30, || (companion(&["status"]).status == Some(0)).then_some(()));
 }
 
 #[test]
@@ -28,8 +27,7 @@ fn before_the_second_reboot_the_daemon_is_enabled() {
 #[test]
 fn after_the_second_reboot_the_daemon_restarted_nothing() {
     until("the daemon runs", 60, Daemon::find);
-    until("all are up", 60, || ALL.into_iter().all(Companion::is_up).then_some(()));
-    until("all are ready", 30, || (companion(&["status"]).status == Some(0)).then_some(()));
+    all_ready(60);
     root(&["journalctl", "--sync"]).good();
     for one in ALL {
         let (unit, kind) =

@@ -1,7 +1,6 @@
 //! Real attacks: another user's files and connections, a compromised container, a malicious image, and a hostile
 //! environment.
 
-mod canary;
 mod environment;
 mod hostile_image;
 mod inside;

@@ -3,9 +3,12 @@
 use std::fs;
 
 use crate::daemon::Daemon;
-use crate::guest::{archy, podman, property, root, systemctl, throughout, undo, until, write};
+use crate::guest::{
+    Undo, archy, by_root, podman, property, root, systemctl, throughout, undo, until, write,
+};
 use crate::node::{
-    ALL, BITCOIN, Companion, ELECTRS, LND, UNITS, USER_UNITS, companion, containers, installed,
+    ALL, BITCOIN, Companion, ELECTRS, LND, UNITS, USER_UNITS, all_ready, all_up, companion,
+    containers, installed,
 };
 
 const FOREIGN: &str =
@@ -68,26 +71,10 @@ fn container_of_another_unit_is_named_and_not_replaced() {
     throughout("its container runs on", 15, || LND.container() == theirs && !LND.is_active());
     assert_eq!(property(other, "NRestarts"), "0");
     systemctl(&["stop", other]).good();
-    until("ours is up again", 60, || LND.is_up().then_some(()));
+    LND.comes_up(60);
     for one in [BITCOIN, ELECTRS] {
         assert_eq!(one.container().as_ref(), before.get(one.name));
     }
-}
-
-#[test]
-fn masked_unit_stays_stopped_until_it_is_unmasked() {
-    installed();
-    let _daemon = Daemon::resyncing(1);
-    systemctl(&["mask", "--now", &LND.service()]).good();
-    throughout("it stays down", 5, || !LND.is_active());
-    let (status, exit) = LND.status();
-    assert_eq!(
-        (status["conditions"][0]["reason"].as_str(), exit),
-        (Some("held"), Some(1)),
-        "{status}"
-    );
-    systemctl(&["unmask", &LND.service()]).good();
-    until("it is up", 30, || LND.is_up().then_some(()));
 }
 
 #[test]
@@ -104,7 +91,7 @@ fn lost_unwritable_units_stop_no_running_container() {
         !is_ready && unready.status == Some(1) && ALL.into_iter().all(Companion::is_up)
     });
     root(&["umount", UNITS]).good();
-    until("all are ready", 60, || (companion(&["status"]).status == Some(0)).then_some(()));
+    all_ready(60);
     assert_eq!(containers(), before);
 }
 
@@ -135,27 +122,17 @@ fn full_disk_keeps_complete_units_and_running_containers() {
     root(&["umount", UNITS]).good();
 }
 
-/// An interface that leads nowhere, with a default route; removed at the end of the test.
-struct Lan;
-
-impl Lan {
-    fn up() -> Self {
-        let script = "
-            ip link add v0 type veth peer name v1
-            ip address add 192.0.2.10/24 dev v0
-            ip link set v0 up
-            ip link set v1 up
-            ip route add default via 192.0.2.1
-        ";
-        root(&["sh", "-ec", script]).good();
-        Self
-    }
-}
-
-impl Drop for Lan {
-    fn drop(&mut self) {
-        drop(root(&["ip", "link", "delete", "v0"]));
-    }
+/// An interface that leads nowhere, with a default route; removed with the guard.
+fn lan() -> Undo {
+    let removed = undo("ip link delete v0");
+    by_root(
+        "ip link add v0 type veth peer name v1
+         ip address add 192.0.2.10/24 dev v0
+         ip link set v0 up
+         ip link set v1 up
+         ip route add default via 192.0.2.1",
+    );
+    removed
 }
 
 /// Whether lnd answers at the address that its page asks. The stand-in listens on the host's loopback alone.
@@ -170,11 +147,11 @@ fn lnds_page_reaches_lnd_whenever_the_network_comes_and_goes() {
     let before = LND.container();
     assert!(reaches_lnd(), "without an interface");
     {
-        let _lan = Lan::up();
+        let _lan = lan();
         assert!(reaches_lnd(), "with one that came later");
         assert_eq!(LND.container(), before, "without a restart");
         systemctl(&["restart", &LND.service()]).good();
-        until("its page answers", 30, || LND.is_up().then_some(()));
+        LND.comes_up(30);
         assert!(reaches_lnd(), "started with one");
     }
     assert!(reaches_lnd(), "with one that left again");
@@ -198,26 +175,8 @@ fn pages_outlive_a_cleaned_runtime_directory() {
     for one in ALL {
         systemctl(&["restart", &one.service()]).good();
     }
-    until("all pages answer", 30, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    all_up(30);
     companion(&["reconcile"]).exits(0);
-}
-
-/// A defaults file of archy, removed at the end of the test.
-struct ContainerDefaults;
-
-impl ContainerDefaults {
-    const FILE: &str = "/home/archy/.config/containers/containers.conf";
-
-    fn set(text: &str) -> Self {
-        write(Self::FILE, text);
-        Self
-    }
-}
-
-impl Drop for ContainerDefaults {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(Self::FILE);
-    }
 }
 
 /// Each line alone stops a companion that leaves the setting to the host, or removes some of its protection.
@@ -236,12 +195,13 @@ fn container_defaults_of_the_host_do_not_reach_companions() {
         "log_driver = \"none\"",
     ];
     installed();
-    let _defaults = ContainerDefaults::set(&format!("[containers]\n{}\n", defaults.join("\n")));
-    let names = ALL.map(Companion::service);
-    let restart: Vec<&str> =
-        ["restart"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    systemctl(&restart).good();
-    until("all pages answer", 60, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    let file = "/home/archy/.config/containers/containers.conf";
+    let _removed = undo(format!("rm -f {file}"));
+    write(file, &format!("[containers]\n{}\n", defaults.join("\n")));
+    for one in ALL {
+        systemctl(&["restart", &one.service()]).good();
+    }
+    all_up(60);
     companion(&["reconcile"]).exits(0);
     for companion in ALL {
         let fields = "{{.HostConfig.Privileged}} {{.HostConfig.PidMode}} {{.HostConfig.IpcMode}}";
@@ -253,24 +213,4 @@ fn container_defaults_of_the_host_do_not_reach_companions() {
             "the log is in the journal: {log}"
         );
     }
-}
-
-#[test]
-fn doctor_reports_units_that_the_generator_refuses() {
-    installed();
-    let path = format!("{UNITS}/strange.container");
-    write(&path, "[Container]\nImagee=localhost/companion-base:latest\n");
-    let refused = companion(&["doctor"]).exits(0);
-    write(&path, "[Container]\nno assignment\n");
-    let unloadable = companion(&["doctor"]).exits(3);
-    archy(&["rm", &path]).good();
-    for (ran, word) in [(refused, "warning"), (unloadable, "error  ")] {
-        let line = ran.stdout.lines().find(|line| line.contains("strange.container"));
-        assert!(
-            line.is_some_and(|line| line.starts_with(&format!("{word} generated units: "))),
-            "{ran}"
-        );
-    }
-    let ran = companion(&["doctor"]).exits(0);
-    assert!(ran.stdout.contains("ok      generated units: "), "{ran}");
 }

@@ -1,15 +1,15 @@
 //! The real counterparts of the faults: injection, scope, duration, and whether the run may end.
 
 use std::fmt;
+use std::fs;
 use std::sync::LazyLock;
 
 use companion_tests::faults::Fault;
 
-use super::companion_faults as one;
-use super::host_faults as host;
 use super::real::real;
-use super::site::HOOKED;
-use crate::node::{BITCOIN, Companion};
+use super::site::{COLOUR, CONTEXT, EVERY, HOOKED, app, output};
+use crate::guest::{Ran, archy, podman, try_by_root};
+use crate::node::{BITCOIN, CATALOG, COMPANION, Companion, PASSWORD, STATE, UNITS, image_id};
 use crate::random::Random;
 
 /// A fault and its target.
@@ -71,10 +71,12 @@ pub(super) struct Kind {
     pub(super) what: What,
     pub(super) reach: Reach,
     pub(super) run: Run,
-    /// Injects it; `false` when there was no target.
-    pub(super) inject: fn(Aim) -> bool,
-    /// Undoes it after this many seconds. Recovery is counted from then.
-    pub(super) undo: Option<(u64, fn(Aim))>,
+    /// The script that injects it. It fails when there was no target; [`WRONG`] is the status of a violation.
+    pub(super) inject: &'static str,
+    /// The script that undoes it after this many seconds. Recovery is counted from then.
+    pub(super) undo: Option<(u64, &'static str)>,
+    /// Whether root runs the scripts.
+    pub(super) as_root: bool,
     /// The possible companions.
     pub(super) fits: fn(Companion) -> bool,
     /// An additional recovery check beyond the stages.
@@ -87,11 +89,62 @@ impl Kind {
         matches!(self.reach, Reach::All | Reach::OneAlone)
     }
 
+    /// Injects it; `false` when there was no target.
+    pub(super) fn inject(&self, aim: Aim) -> bool {
+        let ran = self.run(self.inject, aim);
+        assert_ne!(ran.status, Some(WRONG), "{ran}");
+        ran.status == Some(0)
+    }
+
+    /// How long it lasts, if it is undone by a script.
+    pub(super) fn lasts(&self) -> Option<u64> {
+        self.undo.map(|(seconds, _)| seconds)
+    }
+
+    pub(super) fn undo(&self, aim: Aim) {
+        if let Some((_, script)) = self.undo {
+            self.run(script, aim).good();
+        }
+    }
+
+    fn run(&self, script: &str, Aim { one, number }: Aim) -> Ran {
+        let each = |of: fn(Companion) -> String| EVERY.map(of).join(" ");
+        let variables = format!(
+            "NAME={} SERVICE={} UNIT={} PORT={} TAG={} APP={} OUTPUT={} NUMBER={number} UNITS={UNITS} STATE={STATE}
+             CATALOG={CATALOG} PASSWORD={PASSWORD} COLOUR={COLOUR} CONTEXT={CONTEXT} COMPANION={COMPANION}
+             EVERY_SERVICE='{}' EVERY_UNIT='{}'",
+            one.name,
+            one.service(),
+            one.unit(),
+            one.port,
+            one.tag(),
+            app(one),
+            output(one),
+            each(Companion::service),
+            each(Companion::unit),
+        );
+        let script = format!("{variables}\n{FUNCTIONS}{script}");
+        if self.as_root { try_by_root(&script) } else { archy(&["sh", "-c", &script]) }
+    }
+
     /// Whether it is `fault`, in any way.
     pub(super) fn is(&self, fault: Fault) -> bool {
         matches!(self.what, What::Fault(this, _) if this == fault)
     }
 }
+
+/// The exit status of a script that saw something wrong.
+const WRONG: i32 = 99;
+
+/// What several scripts do, on one companion or on the daemon.
+const FUNCTIONS: &str = r#"
+user() { systemctl --user --quiet "$@"; }
+active() { user is-active $SERVICE; }
+edit() { sed -i "s/^RestartSec=.*/RestartSec=$((70 + NUMBER % 1000))/" $UNIT; }
+kill_container() { podman kill --signal=KILL $NAME; }
+rendered() { test -L $OUTPUT && ls -d "$(dirname $OUTPUT)/$(readlink $OUTPUT)"; }
+signal() { user kill --kill-whom=main --signal=$1 companion.service; }
+"#;
 
 /// The real counterpart of a fault.
 pub(super) enum Real {
@@ -140,18 +193,42 @@ pub(super) fn has_configuration(one: Companion) -> bool {
     one == BITCOIN || one == HOOKED
 }
 
-pub(super) fn of_one(run: Run, inject: fn(Aim) -> bool) -> Kind {
-    let what = What::Request("");
-    Kind { what, reach: Reach::One, run, inject, undo: None, fits: everyone, undone: everyone }
+/// Whether the tag points to the image of the unit, and the container was started from that.
+pub(super) fn has_its_image(one: Companion) -> bool {
+    let image = one.unit_image();
+    let running = podman(&["container", "inspect", "--format", "{{.Image}}", one.name]).stdout;
+    image_id(&one.tag()).as_ref() == Some(&image) && running.trim() == image
 }
 
-pub(super) fn of_host(inject: fn(Aim) -> bool) -> Kind {
+pub(super) fn status_is_whole(_one: Companion) -> bool {
+    let text = fs::read_to_string(format!("{STATE}/status.json")).unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(&text).is_ok()
+}
+
+pub(super) fn of_one(run: Run, inject: &'static str) -> Kind {
+    Kind {
+        what: What::Request(""),
+        reach: Reach::One,
+        run,
+        inject,
+        undo: None,
+        as_root: false,
+        fits: everyone,
+        undone: everyone,
+    }
+}
+
+pub(super) fn of_host(inject: &'static str) -> Kind {
     of_one(Run::Same, inject).reaching(Reach::Nobody)
 }
 
 impl Kind {
-    pub(super) fn undone_after(self, seconds: u64, undo: fn(Aim)) -> Self {
+    pub(super) fn undone_after(self, seconds: u64, undo: &'static str) -> Self {
         Self { undo: Some((seconds, undo)), ..self }
+    }
+
+    pub(super) fn as_root(self) -> Self {
+        Self { as_root: true, ..self }
     }
 
     pub(super) fn only(self, fits: fn(Companion) -> bool) -> Self {
@@ -169,10 +246,16 @@ impl Kind {
 
 /// The requests of users.
 fn requests() -> [Kind; 3] {
+    // The recorded removal would persist: the install is retried until it is accepted.
+    let reinstall = "$COMPANION remove $APP; removed=$?
+        until $COMPANION install $APP; do sleep 0.2; done; test $removed = 0";
+    // Their result depends on other faults; they must end, and not by a signal.
+    let three = "for i in 1 2 3; do timeout --kill-after=5 150 $COMPANION reconcile & pids=\"$pids $!\"; done
+        for pid in $pids; do wait $pid; test $? -lt 124 || exit 99; done";
     [
-        ("removed and installed by its owner", of_one(Run::Another, one::reinstall)),
-        ("installed again by its owner", of_one(Run::Same, one::install_again)),
-        ("three reconciles at the same time", of_host(host::passes_at_once)),
+        ("removed and installed by its owner", of_one(Run::Another, reinstall)),
+        ("installed again by its owner", of_one(Run::Same, "$COMPANION install $APP")),
+        ("three reconciles at the same time", of_host(three)),
     ]
     .map(|(request, kind)| Kind { what: What::Request(request), ..kind })
 }

@@ -4,11 +4,10 @@ use std::fs;
 
 use serde_json::json;
 
-use super::companion_faults::forms_of_the_secret;
 use super::history::History;
-use crate::guest::{podman, root, systemctl};
+use super::site::forms_of_the_secret;
 use crate::node::{CONFIG, PASSWORD, STATE, UNITS, leftovers, rendered_file};
-use crate::secrets::{files_with, holds};
+use crate::secrets::places_with;
 
 /// Resident memory in KiB, threads and open files of a process.
 pub(super) fn taken(pid: u32) -> Option<[u64; 3]> {
@@ -27,35 +26,14 @@ pub(super) fn note(history: &mut History) {
     for what in leftovers(&places) {
         history.note("left over", json!({"what": what}));
     }
-    let forms = forms_of_the_secret();
-    let said = [
-        ("systemctl show", systemctl(&["show", "*"]).words()),
-        ("podman inspect", podman(&["inspect", "archy-bitcoin-ui"]).words()),
-        ("the journal", root(&["journalctl", "--no-pager", "--all", "--output=export"]).words()),
-    ];
-    for (place, words) in said {
-        assert!(words.len() > 100, "{place} says something");
-        if holds(words.as_bytes(), &forms) {
-            history.note("secret", json!({"place": place}));
-        }
-    }
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        for file in ["cmdline", "environ"] {
-            let path = entry.path().join(file);
-            let bytes = fs::read(&path).unwrap_or_default();
-            if holds(&bytes, &forms) {
-                history.note("secret", json!({"place": path.display().to_string()}));
-            }
-        }
-    }
-    let program = std::env::current_exe().unwrap().display().to_string();
-    let found = files_with(&forms);
+    let found = places_with(&forms_of_the_secret());
     let rendered = rendered_file(CONFIG).unwrap_or_default();
     if !found.contains(&rendered) || !found.contains(PASSWORD) {
         history.note("unsearched", json!({"found": found}));
     }
-    let known = [rendered.as_str(), PASSWORD, program.as_str()];
-    for file in found.iter().filter(|file| !known.contains(&file.as_str())) {
-        history.note("secret", json!({"place": file}));
+    for place in
+        found.iter().filter(|place| ![rendered.as_str(), PASSWORD].contains(&place.as_str()))
+    {
+        history.note("secret", json!({"place": place}));
     }
 }

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::companion_faults::rotate_password_to;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::guest::{archy, podman, root, systemctl, write};
 use crate::http;
 use crate::node::{
-    APPS, BITCOIN, CATALOG, CONFIG, Companion, ELECTRS, LND, UNITS, ask_the_node, companion,
-    rendered_file, rendered_files,
+    APPS, BITCOIN, CONFIG, Companion, ELECTRS, LND, ask_the_node, companion, extend_catalog,
+    rendered_file, rendered_files, rotate_password,
 };
 
 /// One with configuration from a template that inserts the contents of a file.
@@ -25,10 +27,10 @@ pub(super) const EVERY: [Companion; 5] = [BITCOIN, LND, ELECTRS, HOOKED, BUILT];
 const PLACE: &str = "/home/archy/chaos";
 pub(super) const COLOUR: &str = "/home/archy/chaos/colour";
 pub(super) const CONTEXT: &str = "/home/archy/chaos/context";
-pub(super) const HOOKED_CONFIG: &str = "/home/archy/chaos/rendered/web.conf";
+const HOOKED_CONFIG: &str = "/home/archy/chaos/rendered/web.conf";
 
 /// Unmanaged files, in the unit directory and next to it.
-pub(super) const FOREIGN_FILES: [(&str, &str); 3] = [
+const FOREIGN_FILES: [(&str, &str); 3] = [
     ("/home/archy/.config/containers/systemd/notes.txt", "not a unit\n"),
     (
         "/home/archy/.config/containers/systemd/neighbour.container",
@@ -68,6 +70,29 @@ impl Seen {
 
     pub(super) fn pid(&self) -> Option<u32> {
         self.property("MainPID").parse().ok().filter(|pid| *pid != 0)
+    }
+}
+
+/// The prefix of each password of the run, which no log, unit, command line or environment may contain. Its length is
+/// a multiple of three, so that its base64 form is independent of the rest.
+const CANARY: &str = "canary-of-the-chaos-run!";
+
+/// The two forms to search for.
+pub(super) fn forms_of_the_secret() -> [String; 2] {
+    [CANARY.to_owned(), STANDARD.encode(format!("archipelago:{CANARY}"))]
+}
+
+pub(super) fn app(one: Companion) -> &'static str {
+    [APPS[0], APPS[1], APPS[2], HOOKED.name, BUILT.name]
+        [EVERY.iter().position(|it| *it == one).unwrap()]
+}
+
+/// The path of the link to its configuration; empty if it has none.
+pub(super) fn output(one: Companion) -> &'static str {
+    match one {
+        BITCOIN => CONFIG,
+        HOOKED => HOOKED_CONFIG,
+        _ => "",
     }
 }
 
@@ -241,7 +266,7 @@ impl Unmanaged {
 /// Sets up the node: five companions, their sources, unmanaged objects, and no daemon yet.
 pub(super) fn settle() {
     crate::node::installed();
-    rotate_password_to(0);
+    rotate_password(&format!("{CANARY}-0"));
     root(&["rm", "-rf", PLACE]).good();
     archy(&["mkdir", "-m", "0700", PLACE]).good();
     write(COLOUR, "colour-0\n");
@@ -253,8 +278,7 @@ pub(super) fn settle() {
     let dockerfile = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n\
                       COPY default.conf /etc/nginx/conf.d/default.conf\nCOPY page /page/index.html\n";
     write(&format!("{CONTEXT}/Dockerfile"), dockerfile);
-    let usual = fs::read_to_string(CATALOG).unwrap();
-    write(CATALOG, &format!("{usual}{CATALOG_TEXT}"));
+    extend_catalog(CATALOG_TEXT);
     for (path, text) in FOREIGN_FILES {
         write(path, text);
     }
@@ -280,11 +304,7 @@ pub(super) fn leave() {
 }
 
 /// The directory of the managed units, and the five units.
-pub(super) fn units() -> Vec<String> {
-    EVERY.into_iter().map(|one| format!("{UNITS}/{}.container", one.name)).collect()
-}
-
-const CATALOG_TEXT: &str = r#"
+pub(super) const CATALOG_TEXT: &str = r#"
 [[companion]]
 name = "chaos-hooked"
 apps = ["chaos-hooked"]

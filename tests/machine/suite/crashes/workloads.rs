@@ -7,8 +7,6 @@ use std::fs;
 use crate::guest::{archy, podman, property, root, systemctl, until, write};
 use crate::node::{CATALOG, STATE, UNITS, companion, rendered_file};
 
-use super::container_exists;
-
 /// The companion that no workload changes.
 pub(super) const BYSTANDER: &str = "bystander.service";
 /// The parent of the configuration directory of each companion.
@@ -16,11 +14,17 @@ pub(super) const RENDERED: &str = "/home/archy/rendered";
 const TEMPLATE: &str = "/home/archy/sources/web.conf.j2";
 const CONTEXT: &str = "/home/archy/sources/built";
 
+/// The companions that the workloads change.
+const THREE: [&str; 3] = ["plain", "hooked", "built"];
+
 /// A workload.
 pub(super) struct Workload {
     pub(super) name: &'static str,
-    /// Resets the host to its initial state.
-    pub(super) prepare: fn(),
+    /// The companions that are absent before it, and those that are installed.
+    without: &'static [&'static str],
+    with: &'static [&'static str],
+    /// What happens to them.
+    harm: fn(),
     /// The command of the workload.
     pub(super) command: &'static [&'static str],
     /// Whether it is complete.
@@ -31,51 +35,79 @@ pub(super) struct Workload {
     pub(super) publishes: bool,
 }
 
+impl Workload {
+    /// Resets the host to its initial state.
+    pub(super) fn prepare(&self) {
+        for name in self.without.iter().filter(|name| there(name)) {
+            remove(&[name]);
+        }
+        // So that it is built.
+        if self.without.contains(&"built") {
+            podman(&["image", "rm", "--force", "--ignore", "localhost/built:latest"]).good();
+        }
+        for name in self.with.iter().filter(|name| !up(name)) {
+            companion(&["install", name]).exits(0);
+        }
+        (self.harm)();
+    }
+}
+
 const fn workload(
     name: &'static str,
-    prepare: fn(),
+    without: &'static [&'static str],
+    with: &'static [&'static str],
+    harm: fn(),
     command: &'static [&'static str],
     is_done: fn() -> bool,
 ) -> Workload {
-    Workload { name, prepare, command, is_done, mend: &["reconcile"], publishes: false }
+    Workload { name, without, with, harm, command, is_done, mend: PASS, publishes: false }
 }
+
+const PASS: &[&str] = &["reconcile"];
 
 /// All workloads.
 pub(super) fn all() -> Vec<Workload> {
-    let pass: &[&str] = &["reconcile"];
     let both: &[&str] = &["install", "plain", "bystander"];
-    let first = workload("the very first installation", forget_all, both, plain_is_up);
+    let all_up = || plain_is_up() && hooked_is_up() && up("built");
+    let (plain, hooked, built): (&[_], &[_], &[_]) = (&["plain"], &["hooked"], &["built"]);
+    let install =
+        |name, without, command, is_done| workload(name, without, &[], || {}, command, is_done);
+    let remove = |name, with, command, is_done| workload(name, &[], with, || {}, command, is_done);
+    let repair = |name, with, harm, is_done| workload(name, &[], with, harm, PASS, is_done);
+    let first = workload("the very first installation", plain, &[], forget_all, both, plain_is_up);
     vec![
         // Before the first record, a running bystander is not desired, and reported.
         Workload { mend: both, publishes: true, ..first },
-        workload("install one", remove_plain, &["install", "plain"], plain_is_up),
-        workload("install with configuration", remove_hooked, &["install", "hooked"], hooked_is_up),
-        workload("install with a build", remove_built, &["install", "built"], built_is_up),
-        workload(
-            "install three",
-            remove_three,
-            &["install", "plain", "hooked", "built"],
-            all_are_up,
-        ),
-        workload("remove one", install_hooked, &["remove", "hooked"], || !there("hooked")),
-        workload(
-            "remove three",
-            install_three,
-            &["remove", "plain", "hooked", "built"],
-            none_is_there,
-        ),
-        workload("remove a container without its unit", lose_unit, &["remove", "plain"], || {
-            !there("plain")
+        install("install one", plain, &["install", "plain"], plain_is_up),
+        install("install with configuration", hooked, &["install", "hooked"], hooked_is_up),
+        install("install with a build", built, &["install", "built"], || up("built")),
+        install("install three", &THREE, &["install", "plain", "hooked", "built"], all_up),
+        remove("remove one", hooked, &["remove", "hooked"], || !there("hooked")),
+        remove("remove three", &THREE, &["remove", "plain", "hooked", "built"], || {
+            !THREE.into_iter().any(there)
         }),
-        workload("another specification", respecify, pass, is_respecified),
-        workload("another configuration", rotate, pass, is_rotated),
-        workload("another context", rebuild, pass, is_rebuilt),
-        workload("a deleted unit", delete_unit, pass, plain_is_up),
-        workload("an edited unit, loaded", edit_unit, pass, || plain_is_up() && !is_edited()),
-        workload("a failed service", fail_service, pass, plain_is_up),
-        workload("a lost configuration", lose_configuration, pass, hooked_is_up),
-        workload("an edited configuration", edit_configuration, pass, is_rotated),
-        workload("a lost link", lose_link, pass, hooked_is_up),
+        workload(
+            "remove a container without its unit",
+            plain,
+            &[],
+            lose_unit,
+            &["remove", "plain"],
+            || !there("plain"),
+        ),
+        repair("another specification", plain, respecify, is_respecified),
+        repair("another configuration", hooked, rotate, is_rotated),
+        repair("another context", built, rebuild, is_rebuilt),
+        repair("a deleted unit", plain, || fs::remove_file(unit("plain")).unwrap(), plain_is_up),
+        repair("an edited unit, loaded", plain, edit_unit, || plain_is_up() && !is_edited()),
+        repair("a failed service", plain, fail_service, plain_is_up),
+        repair(
+            "a lost configuration",
+            hooked,
+            || fs::remove_file(rendered_file(&output()).unwrap()).unwrap(),
+            hooked_is_up,
+        ),
+        repair("an edited configuration", hooked, edit_configuration, is_rotated),
+        repair("a lost link", hooked, || fs::remove_file(output()).unwrap(), hooked_is_up),
     ]
 }
 
@@ -153,7 +185,7 @@ fn catalog(specification: u32, colour: u32) -> String {
 fn there(name: &str) -> bool {
     fs::exists(unit(name)).unwrap()
         || property(&service(name), "LoadState") != "not-found"
-        || container_exists(name)
+        || podman(&["container", "exists", name]).status == Some(0)
 }
 
 fn up(name: &str) -> bool {
@@ -176,83 +208,20 @@ fn output() -> String {
     format!("{RENDERED}/hooked/web.conf")
 }
 
-fn built_is_up() -> bool {
-    up("built")
-}
-
-fn all_are_up() -> bool {
-    plain_is_up() && hooked_is_up() && built_is_up()
-}
-
-fn none_is_there() -> bool {
-    !["plain", "hooked", "built"].into_iter().any(there)
-}
-
-fn install(names: &[&str]) {
-    companion(&[&["install"], names].concat()).exits(0);
-}
-
 fn remove(names: &[&str]) {
     companion(&[&["remove"], names].concat()).exits(0);
 }
 
-/// No record exists; the bystander keeps running, and the workload adopts it.
+/// No record is left; the bystander keeps running, and the workload adopts it.
 fn forget_all() {
-    remove_plain();
     root(&["rm", "-rf", STATE]).good();
-}
-
-fn remove_plain() {
-    if there("plain") {
-        remove(&["plain"]);
-    }
-}
-
-fn remove_hooked() {
-    if there("hooked") {
-        remove(&["hooked"]);
-    }
-}
-
-fn install_hooked() {
-    if !there("hooked") {
-        install(&["hooked"]);
-    }
-}
-
-/// The image is removed too, so that it is built.
-fn remove_built() {
-    if there("built") {
-        remove(&["built"]);
-    }
-    podman(&["image", "rm", "--force", "--ignore", "localhost/built:latest"]).good();
-}
-
-fn remove_three() {
-    if !none_is_there() {
-        remove(&["plain", "hooked", "built"]);
-    }
-    podman(&["image", "rm", "--force", "--ignore", "localhost/built:latest"]).good();
-}
-
-fn install_three() {
-    if !all_are_up() {
-        install(&["plain", "hooked", "built"]);
-    }
 }
 
 /// A managed container without its unit, as an interrupted external removal leaves.
 fn lose_unit() {
-    remove_plain();
     let image = "localhost/companion-base:latest";
     let named = ["--name=plain", "--label=companion.name=plain", "--stop-timeout=0", image];
     podman(&[&["run", "--detach", "--replace"], &named[..], &["sleep", "100000"]].concat()).good();
-}
-
-fn install_plain() {
-    if !plain_is_up() {
-        install(&["plain"]);
-    }
 }
 
 /// The catalog's other version: inverts `now`.
@@ -280,7 +249,6 @@ fn wanted_colour() -> String {
 }
 
 fn respecify() {
-    install_plain();
     let colour = wanted_colour().parse().unwrap();
     write(CATALOG, &catalog(turn(&specification()), colour));
 }
@@ -299,7 +267,6 @@ fn mounted() -> String {
 }
 
 fn rotate() {
-    install_hooked();
     let now = rendered().trim_start_matches("colour ").trim_end_matches(";\n").to_owned();
     write(CATALOG, &catalog(wanted_specification().parse().unwrap(), turn(&now)));
 }
@@ -314,19 +281,11 @@ fn page() -> String {
 }
 
 fn rebuild() {
-    if !built_is_up() {
-        install(&["built"]);
-    }
     write(&format!("{CONTEXT}/page"), &format!("{}\n", turn(&page())));
 }
 
 fn is_rebuilt() -> bool {
-    built_is_up() && page() == fs::read_to_string(format!("{CONTEXT}/page")).unwrap().trim()
-}
-
-fn delete_unit() {
-    install_plain();
-    fs::remove_file(unit("plain")).unwrap();
+    up("built") && page() == fs::read_to_string(format!("{CONTEXT}/page")).unwrap().trim()
 }
 
 fn is_edited() -> bool {
@@ -335,13 +294,11 @@ fn is_edited() -> bool {
 }
 
 fn edit_unit() {
-    install_plain();
     archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &unit("plain")]).good();
     systemctl(&["daemon-reload"]).good();
 }
 
 fn fail_service() {
-    install_plain();
     podman(&["pause", "plain"]).good();
     // A paused container is killed by its stop, which fails the service.
     systemctl(&["stop", "plain.service"]).good();
@@ -350,17 +307,6 @@ fn fail_service() {
     });
 }
 
-fn lose_configuration() {
-    install_hooked();
-    fs::remove_file(rendered_file(&output()).unwrap()).unwrap();
-}
-
 fn edit_configuration() {
-    install_hooked();
     archy(&["sed", "-i", "1i# edited", &rendered_file(&output()).unwrap()]).good();
-}
-
-fn lose_link() {
-    install_hooked();
-    fs::remove_file(output()).unwrap();
 }

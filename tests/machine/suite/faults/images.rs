@@ -1,76 +1,21 @@
-//! Faults of images and of builds.
+//! Faults of builds and pulls that this host decides: they hang, or there is no space.
 
-use std::fs;
-use std::time::Instant;
-
+use super::TIMEOUT;
 use super::probe::{PROBE, Probe};
-use super::witness::{Witness, run_of};
-use super::{all_well, logged_by};
+use super::witness::Witness;
 use crate::daemon::Daemon;
-use crate::guest::{
-    archy_reading, by_root, measured, podman, root, systemctl, throughout, undo, until,
-};
-use crate::images::asked_the_registry;
-use crate::node::{CONTEXTS, Companion, ELECTRS, LND, companion, edit_context};
-
-/// Row 51: a missing image is built without a registry.
-#[test]
-fn missing_image_is_built_without_a_registry() {
-    let witness = Witness::beside(&[ELECTRS]);
-    let asked = asked_the_registry(|| {
-        systemctl(&["stop", &ELECTRS.service()]).good();
-        podman(&["image", "rm", "--force", "localhost/electrs-ui:latest"]).good();
-        let _daemon = Daemon::resyncing(1);
-        until("it is up again", 60, || ELECTRS.is_up().then_some(()));
-        all_well();
-    });
-    assert!(!asked);
-    witness.nothing_else_happened();
-}
-
-/// Row 60: an image that is untagged under a running container is provided again, without a restart.
-#[test]
-fn untagged_image_of_a_running_container_causes_no_restart() {
-    let witness = Witness::beside(&[]);
-    let _daemon = Daemon::resyncing(1);
-    for one in [LND, ELECTRS] {
-        let name = format!("localhost/{}:latest", one.base);
-        podman(&["untag", &name]).good();
-        until("the image has its name again", 60, || {
-            podman(&["image", "exists", &name]).status.filter(|status| *status == 0)
-        });
-    }
-    all_well();
-    witness.nothing_else_happened();
-}
-
-/// Row 60: a forced removal removes its container too; both are restored.
-#[test]
-fn forcibly_removed_image_and_its_container_are_restored() {
-    let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::resyncing(1);
-    let old = LND.container();
-    podman(&["image", "rm", "--force", "localhost/lnd-ui:latest"]).good();
-    until("another container is up", 90, || (LND.container() != old && LND.is_up()).then_some(()));
-    all_well();
-    witness.nothing_else_happened();
-}
+use crate::guest::{by_root, measured, podman, root, undo, until};
+use crate::node::{ELECTRS, LND, all_ready, companion, edit_dockerfile, restore_context};
 
 /// The process of a `RUN` that never ends.
-fn a_build_hangs() -> bool {
-    root(&["pgrep", "-f", "[s]leep 4713"]).status == Some(0)
+fn hanging_build() -> String {
+    root(&["pgrep", "-f", "[s]leep 4713"]).stdout
 }
 
-/// Adds a hanging step to the build of `one`; the guard removes it.
-fn hanging_build(one: Companion) -> impl Drop {
-    let dockerfile = format!("{}/Dockerfile", one.base);
-    let text = fs::read_to_string(format!("{CONTEXTS}/{dockerfile}")).unwrap();
-    let restored = undo(format!(
-        "cp /opt/archipelago/pristine/{dockerfile} {CONTEXTS}/{dockerfile}
-         pkill -KILL -f '[s]leep 4713'"
-    ));
-    edit_context(&dockerfile, &format!("{text}RUN sleep 4713\n"));
-    restored
+/// Adds a hanging step to the build of ELECTRS, and waits until it hangs.
+fn hang_a_build() {
+    edit_dockerfile(ELECTRS, |text| format!("{text}RUN sleep 4713\n"));
+    until("the build hangs", 60, || (!hanging_build().is_empty()).then_some(()));
 }
 
 /// Remains of an interrupted build: working containers of buildah.
@@ -79,28 +24,29 @@ fn working_containers() -> String {
         .good()
 }
 
+fn no_working_container_is_left() {
+    until("no working container is left", 60, || working_containers().is_empty().then_some(()));
+}
+
 /// Row 53: a hanging build blocks no other companion, and stops when its app is removed.
 #[test]
 fn hanging_build_blocks_no_other_companion_and_stops_on_removal() {
     let witness = Witness::beside(&[LND, ELECTRS]);
     let _daemon = Daemon::resyncing(1);
-    let run = run_of(ELECTRS);
-    let restored = hanging_build(ELECTRS);
-    until("the build hangs", 60, || a_build_hangs().then_some(()));
-    let begun = Instant::now();
+    let run = ELECTRS.run();
+    hang_a_build();
     podman(&["kill", "--signal=KILL", LND.name]).good();
-    fs::remove_file(LND.unit()).unwrap();
-    until("another's unit is back", 30, || fs::metadata(LND.unit()).ok());
-    until("another is back", 60, || LND.is_up().then_some(()));
+    let begun = LND.loses_its_unit();
+    LND.comes_up(60);
     measured("another back while a build hangs", begun);
-    assert_eq!(run_of(ELECTRS), run, "it runs on with what it has");
+    assert_eq!(ELECTRS.run(), run, "it runs on with what it has");
 
     companion(&["remove", "electrumx"]).exits(0);
-    until("the build has ended", 60, || (!a_build_hangs()).then_some(()));
-    until("no working container is left", 60, || working_containers().is_empty().then_some(()));
-    drop(restored);
+    until("the build has ended", 60, || hanging_build().is_empty().then_some(()));
+    no_working_container_is_left();
+    restore_context(ELECTRS);
     companion(&["install", "electrumx"]).exits(0);
-    all_well();
+    all_ready(TIMEOUT);
     witness.nothing_else_happened();
 }
 
@@ -109,46 +55,26 @@ fn hanging_build_blocks_no_other_companion_and_stops_on_removal() {
 fn hanging_build_stops_with_its_daemon() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
-    let restored = hanging_build(ELECTRS);
-    until("the build hangs", 60, || a_build_hangs().then_some(()));
-    let begun = Instant::now();
+    hang_a_build();
+    let begun = std::time::Instant::now();
     drop(daemon);
     measured("stop of the daemon while a build hangs", begun);
-    assert!(!a_build_hangs());
-    assert_eq!(working_containers(), "");
+    assert_eq!((hanging_build(), working_containers()), (String::new(), String::new()));
 
     let daemon = Daemon::resyncing(1);
-    until("the next one hangs", 60, || a_build_hangs().then_some(()));
-    let old = root(&["pgrep", "-f", "[s]leep 4713"]).stdout;
+    until("the next one hangs", 60, || (!hanging_build().is_empty()).then_some(()));
+    let old = hanging_build();
     daemon.crash();
     // The build of the killed daemon must not survive alongside that of the next.
     until("the old build has ended", 90, || {
-        let now = root(&["pgrep", "-f", "[s]leep 4713"]).stdout;
+        let now = hanging_build();
         old.lines().all(|pid| !now.lines().any(|other| other == pid)).then_some(())
     });
-    drop(restored);
-    all_well();
+    restore_context(ELECTRS);
+    root(&["pkill", "-KILL", "-f", "[s]leep 4713"]);
+    all_ready(TIMEOUT);
     drop(daemon);
-    until("no working container is left", 60, || working_containers().is_empty().then_some(()));
-    witness.nothing_else_happened();
-}
-
-/// Row 58: an image for another platform is refused before a start.
-#[test]
-fn image_for_another_platform_is_refused_before_a_start() {
-    let witness = Witness::beside(&[]);
-    let reference = "127.0.0.1:5000/fault/other-machine:latest";
-    let other = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
-    let build = ["podman", "build", "--quiet", "--arch", other, "--tag", reference, "-"];
-    archy_reading(&build, "FROM scratch\nLABEL fault=yes\n").good();
-    podman(&["push", "--tls-verify=false", reference]).good();
-    podman(&["image", "rm", "--force", reference]).good();
-    let probe = Probe::pulled(reference);
-    let ran = probe.install().exits(1);
-    assert!(ran.words().contains(&format!("the image is for linux/{other}")), "{ran}");
-    assert!(PROBE.unit_text().is_empty() && !PROBE.is_active());
-    drop(probe);
-    podman(&["image", "rm", "--force", "--ignore", reference]);
+    no_working_container_is_left();
     witness.nothing_else_happened();
 }
 
@@ -157,7 +83,7 @@ fn image_for_another_platform_is_refused_before_a_start() {
 fn pull_without_disk_space_is_reported_and_retried() {
     let witness = Witness::beside(&[]);
     let reference = "127.0.0.1:5000/fault/page:latest";
-    podman(&["push", "--tls-verify=false", "localhost/lnd-ui:latest", reference]).good();
+    podman(&["push", "--tls-verify=false", &LND.tag(), reference]).good();
     podman(&["image", "rm", "--force", "--ignore", reference]);
     let images = podman(&["images", "--quiet", "--no-trunc"]).good();
     // Pulls use this directory (containers-storage's `image_copy_tmp_dir`).
@@ -166,8 +92,7 @@ fn pull_without_disk_space_is_reported_and_retried() {
         "mount -t tmpfs -o size=16k,mode=1777 tmpfs /var/tmp; head -c 16k /dev/zero >/var/tmp/full || true",
     );
     let probe = Probe::pulled(reference);
-    let ran = probe.install();
-    let ran = ran.exits(1);
+    let ran = probe.install().exits(1);
     assert!(ran.words().contains("space"), "{ran}");
     assert_eq!(podman(&["images", "--quiet", "--no-trunc"]).good(), images, "none was pruned");
     drop(freed);
@@ -175,22 +100,5 @@ fn pull_without_disk_space_is_reported_and_retried() {
     assert!(PROBE.is_up());
     drop(probe);
     podman(&["image", "rm", "--force", reference]).good();
-    witness.nothing_else_happened();
-}
-
-/// Row 52: a build without its base image is reported with the name of that image.
-#[test]
-fn missing_base_image_is_reported() {
-    let witness = Witness::beside(&[]);
-    let daemon = Daemon::resyncing(1);
-    let dockerfile = format!("{}/Dockerfile", ELECTRS.base);
-    let restored =
-        undo(format!("cp /opt/archipelago/pristine/{dockerfile} {CONTEXTS}/{dockerfile}"));
-    edit_context(&dockerfile, "FROM localhost/none-of-this-name:latest\n");
-    logged_by(&daemon, "none-of-this-name");
-    let run = run_of(ELECTRS);
-    throughout("it runs on", 2, || run_of(ELECTRS) == run);
-    drop(restored);
-    all_well();
     witness.nothing_else_happened();
 }

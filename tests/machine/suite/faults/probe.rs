@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::guest::{Ran, archy, podman, systemctl, write};
-use crate::node::{CATALOG, Companion, STATE, companion};
+use crate::node::{CATALOG, Companion, STATE, companion, extend_catalog};
 
 /// The companion as the suite knows it; its page is that of its image.
 pub(super) const PROBE: Companion = Companion { name: "archy-probe", port: 18099, base: "lnd-ui" };
@@ -57,7 +57,7 @@ impl Probe {
              restart_delay = 2 }}\n",
             PROBE.name, PROBE.port
         );
-        write(CATALOG, &format!("{text}{entry}"));
+        extend_catalog(&entry);
         Self
     }
 

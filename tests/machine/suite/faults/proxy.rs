@@ -42,10 +42,10 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Starts to listen, in front of a registry with [`IMAGE`].
-    pub(super) fn with(fault: Fault) -> Self {
+    pub(super) fn start() -> Self {
         publish();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).unwrap();
-        let fault = Arc::new(Mutex::new(fault));
+        let fault = Arc::new(Mutex::new(Fault::None));
         let (asked, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (shared, count, end) = (Arc::clone(&fault), Arc::clone(&asked), Arc::clone(&ended));
         thread::spawn(move || {

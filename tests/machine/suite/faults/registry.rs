@@ -1,16 +1,13 @@
 //! Faults of the registry, and of pulls from it.
 
-use std::fs;
-use std::time::Instant;
-
+use super::TIMEOUT;
 use super::probe::{PROBE, Probe};
 use super::proxy::{Fault, IMAGE, Proxy};
-use super::witness::{Witness, run_of};
-use super::{TIMEOUT, all_well, logged_by};
+use super::witness::Witness;
 use crate::daemon::Daemon;
 use crate::guest::{archy, by_root, measured, podman, root, throughout, undo, until};
 use crate::http;
-use crate::node::{LND, STATE, companion};
+use crate::node::{LND, STATE, all_ready, companion, logged_by_the_daemon};
 
 fn image() -> String {
     format!("{IMAGE}:latest")
@@ -24,76 +21,46 @@ fn images() -> String {
     podman(&["images", "--quiet", "--no-trunc"]).good()
 }
 
-/// Injects a pull failure, checks that it is reported with these words, and that the pull succeeds after the fault.
-fn fails_and_recovers(fault: Fault, words: &str) {
-    let witness = Witness::beside(&[]);
-    let proxy = Proxy::with(fault);
-    let probe = Probe::pulled(&image());
-    let before = images();
-    let ran = probe.install().exits(1);
-    assert!(ran.words().contains(words), "{words}: {ran}");
-    assert!(PROBE.unit_text().is_empty() && !PROBE.is_active());
-    assert_eq!(images(), before, "nothing of it is kept");
-    witness.bystanders_run_on();
-    proxy.set(Fault::None);
-    probe.install().exits(0);
-    assert!(PROBE.is_up());
-    drop(probe);
-    witness.nothing_else_happened();
-}
-
-/// Row 54: a registry that answers with an error of its own.
-#[test]
-fn failing_registry_is_reported_and_retried() {
-    fails_and_recovers(Fault::Answer("500 Internal Server Error\r\n"), "500");
-}
-
-/// Row 54: a registry with a rate limit.
-#[test]
-fn rate_limited_pull_is_reported_and_retried() {
-    fails_and_recovers(Fault::Answer("429 Too Many Requests\r\nRetry-After: 1\r\n"), "429");
-}
-
-/// Row 54 and section 6: a redirect to a file is not followed.
-#[test]
-fn redirect_to_a_file_is_not_followed() {
-    let answer = "307 Temporary Redirect\r\nLocation: file:///etc/passwd\r\n";
-    fails_and_recovers(Fault::Answer(answer), "image `127.0.0.1:5001/fault/page:latest`");
-}
-
-/// Row 54: a registry with a redirect loop.
-#[test]
-fn redirect_loop_is_aborted() {
-    let answer = "307 Temporary Redirect\r\nLocation: http://127.0.0.1:5001/v2/\r\n";
-    fails_and_recovers(Fault::Answer(answer), "image `127.0.0.1:5001/fault/page:latest`");
-}
-
-/// Row 56: a registry that closes the connection within a blob.
-#[test]
-fn interrupted_pull_leaves_no_image() {
-    fails_and_recovers(Fault::Cut, "image `127.0.0.1:5001/fault/page:latest`");
-}
-
-/// Row 57: an image with another digest than requested.
-#[test]
-fn image_with_another_digest_is_refused() {
-    let witness = Witness::beside(&[]);
-    let proxy = Proxy::with(Fault::Swapped);
+/// The image by its digest.
+fn pinned() -> String {
     let headers = [("Accept", "application/vnd.oci.image.manifest.v1+json")];
     let answer = http::get(5000, "/v2/fault/page/manifests/latest", &headers).unwrap();
     let digest = answer.text.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
-    let reference = format!("{IMAGE}@{}", digest.unwrap());
-    let probe = Probe::pulled(&reference);
-    let before = images();
-    let ran = probe.install().exits(1);
-    assert!(ran.words().contains("igest"), "{ran}");
-    assert_eq!(images(), before);
-    assert!(!PROBE.is_active());
-    proxy.set(Fault::None);
-    probe.install().exits(0);
-    assert!(PROBE.is_up());
-    drop(probe);
-    podman(&["image", "rm", "--force", "--ignore", &reference]).good();
+    format!("{IMAGE}@{}", digest.unwrap())
+}
+
+/// Rows 54, 56 and 57, and section 6: the registry answers with errors, with redirects to a file and in a circle,
+/// closes the connection within a blob, or sends another image than that of the digest. The pull succeeds after each.
+#[test]
+fn failed_pull_is_reported_leaves_nothing_and_is_retried() {
+    let witness = Witness::beside(&[]);
+    let proxy = Proxy::start();
+    let file = "307 Temporary Redirect\r\nLocation: file:///etc/passwd\r\n";
+    let circle = "307 Temporary Redirect\r\nLocation: http://127.0.0.1:5001/v2/\r\n";
+    let (tag, named) = (image(), "image `127.0.0.1:5001/fault/page:latest`");
+    let limited = "429 Too Many Requests\r\nRetry-After: 1\r\n";
+    for (fault, reference, words) in [
+        (Fault::Answer("500 Internal Server Error\r\n"), &tag, "500"),
+        (Fault::Answer(limited), &tag, "429"),
+        (Fault::Answer(file), &tag, named),
+        (Fault::Answer(circle), &tag, named),
+        (Fault::Cut, &tag, named),
+        (Fault::Swapped, &pinned(), "igest"),
+    ] {
+        let probe = Probe::pulled(reference);
+        proxy.set(fault);
+        let before = images();
+        let ran = probe.install().exits(1);
+        assert!(ran.words().contains(words), "{fault:?}: {ran}");
+        assert!(PROBE.unit_text().is_empty() && !PROBE.is_active(), "{fault:?}");
+        assert_eq!(images(), before, "{fault:?}: nothing of it is kept");
+        witness.bystanders_run_on();
+        proxy.set(Fault::None);
+        probe.install().exits(0);
+        assert!(PROBE.is_up(), "{fault:?}");
+        drop(probe);
+        podman(&["image", "rm", "--force", "--ignore", reference]).good();
+    }
     witness.nothing_else_happened();
 }
 
@@ -101,10 +68,10 @@ fn image_with_another_digest_is_refused() {
 #[test]
 fn companion_without_image_and_registry_keeps_running() {
     let witness = Witness::beside(&[]);
-    let proxy = Proxy::with(Fault::None);
+    let proxy = Proxy::start();
     let probe = Probe::pulled(&image());
     probe.install().exits(0);
-    let run = run_of(PROBE);
+    let run = PROBE.run();
     // This removes its image, unless that has another name.
     podman(&["tag", &image(), "localhost/kept:latest"]).good();
     drop(proxy);
@@ -112,64 +79,52 @@ fn companion_without_image_and_registry_keeps_running() {
     // Its archive would bring it back without the registry.
     archy(&["sh", "-c", &format!("rm {STATE}/images/page_latest.*.tar")]).good();
     // A daemon that never observed it with this image: the unit names the image.
-    let daemon = Daemon::resyncing(1);
-    logged_by(&daemon, "127.0.0.1:5001");
-    throughout("it runs on", 3, || run_of(PROBE) == run);
+    let _daemon = Daemon::resyncing(1);
+    logged_by_the_daemon("127.0.0.1:5001");
+    throughout("it runs on", 3, || PROBE.run() == run);
 
-    let _registry = Proxy::with(Fault::None);
-    until("it is ready", TIMEOUT, || (PROBE.status().1 == Some(0)).then_some(()));
-    assert_eq!(run_of(PROBE), run, "the same image costs no restart");
+    let _registry = Proxy::start();
+    PROBE.becomes_ready(TIMEOUT);
+    assert_eq!(PROBE.run(), run, "the same image costs no restart");
     drop(probe);
     podman(&["image", "rm", "--force", "localhost/kept:latest"]).good();
     witness.nothing_else_happened();
 }
 
-/// Row 55: a slow pull blocks no other companion, and stops when its app is removed.
+/// Rows 55 and 56: a slow pull blocks no other companion, is repeated when podman is killed, and stops when its app is
+/// removed.
 #[test]
 fn slow_pull_blocks_no_other_companion_and_stops_on_removal() {
     let witness = Witness::beside(&[LND]);
-    let proxy = Proxy::with(Fault::Slow);
+    let proxy = Proxy::start();
+    proxy.set(Fault::Slow);
     let probe = Probe::pulled(&image());
+    let _none = undo("pkill -KILL -f '[p]odman pull'");
     let _daemon = Daemon::resyncing(1);
     let install = std::thread::spawn(|| companion(&["install", "probe"]));
-    until("it is being pulled", 30, || (is_pulling() && proxy.asked() > 2).then_some(()));
-    let begun = Instant::now();
-    fs::remove_file(LND.unit()).unwrap();
-    until("another's unit is back", 30, || fs::metadata(LND.unit()).ok());
+    let pulls = || {
+        until("it is being pulled", 60, || (is_pulling() && proxy.asked() > 2).then_some(()));
+    };
+    for _ in 0..2 {
+        pulls();
+        by_root("pkill -KILL -f '[p]odman pull'");
+    }
+    pulls();
+    let begun = LND.loses_its_unit();
     podman(&["kill", "--signal=KILL", LND.name]).good();
-    until("another is back", 60, || LND.is_up().then_some(()));
+    LND.comes_up(60);
     measured("another back while a pull crawls", begun);
-    assert!(is_pulling());
+    pulls();
 
     probe.remove().exits(0);
     install.join().unwrap().exits(1);
     until("nobody pulls any more", 60, || (!is_pulling()).then_some(()));
-    drop(proxy);
-    all_well();
-    drop(probe);
-    witness.nothing_else_happened();
-}
-
-/// Row 56: a podman killed during a pull does not block the next pull.
-#[test]
-fn killed_pull_is_repeated() {
-    let witness = Witness::beside(&[]);
-    let proxy = Proxy::with(Fault::Slow);
-    let probe = Probe::pulled(&image());
-    let _none = undo("pkill -KILL -f '[p]odman pull'");
-    let daemon = Daemon::resyncing(1);
-    companion(&["--json", "plan"]);
-    let install = std::thread::spawn(|| companion(&["install", "probe"]));
-    for _ in 0..3 {
-        until("it is being pulled", 60, || (is_pulling() && proxy.asked() > 2).then_some(()));
-        by_root("pkill -KILL -f '[p]odman pull'");
-    }
-    install.join().unwrap();
     proxy.set(Fault::None);
-    by_root("pkill -KILL -f '[p]odman pull' || true");
-    until("it is ready", 90, || (PROBE.status().1 == Some(0)).then_some(()));
+    probe.install().exits(0);
     assert!(PROBE.is_up());
     assert_eq!(podman(&["system", "check", "--quick"]).words().trim(), "");
-    drop((probe, daemon));
+    drop(proxy);
+    all_ready(TIMEOUT);
+    drop(probe);
     witness.nothing_else_happened();
 }

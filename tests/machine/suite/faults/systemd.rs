@@ -1,17 +1,14 @@
 //! Faults of the service manager: its bus, its jobs, its limits, and actions of other processes.
 
 use std::fs;
-use std::thread;
 use std::time::Instant;
 
+use super::TIMEOUT;
 use super::witness::Witness;
-use super::{all_well, logged_by};
 use crate::daemon::Daemon;
-use crate::guest::{
-    archy, by_root, measured, property, root, systemctl, throughout, undo, until, write,
-};
+use crate::guest::{archy, by_root, measured, property, root, systemctl, undo, until, write};
 use crate::node::{
-    ALL, COMPANION, Companion, ELECTRS, LND, Moment, UNITS, USER_UNITS, clean, companion,
+    ALL, Companion, ELECTRS, LND, USER_UNITS, all_ready, all_up, companion, logged_by_the_daemon,
 };
 
 /// Adds a drop-in to a companion's service, and reloads.
@@ -25,97 +22,29 @@ fn without_drop_in(one: Companion) {
     systemctl(&["daemon-reload"]).good();
 }
 
-/// Row 26: without a bus the command fails with the exit status for a missing prerequisite, and does nothing.
+/// Rows 27, 32 and 45: a killed bus, reloads by others, and a manager that executes itself again stop neither the
+/// daemon nor a companion. Each comes during the daemon's own calls, which a deleted unit causes.
 #[test]
-fn missing_bus_is_reported_and_changes_nothing() {
-    let witness = Witness::beside(&[]);
-    for command in ["status", "reconcile", "run"] {
-        let ran =
-            archy(&["env", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/none", COMPANION, command]);
-        let ran = ran.exits(3);
-        assert!(ran.stderr.contains("/run/none") && ran.stderr.contains("doctor"), "{ran}");
-    }
-    witness.nothing_else_happened();
-}
-
-/// Row 27: a repeatedly killed bus stops neither the daemon nor a companion.
-#[test]
-fn killed_bus_causes_no_restart() {
+fn disturbed_manager_restarts_nothing() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
-    for _ in 0..5 {
-        // Killed during the daemon's own calls, which a deleted unit causes.
-        let bus = property("dbus.service", "MainPID");
-        fs::remove_file(LND.unit()).unwrap();
-        root(&["kill", "-KILL", &bus]).good();
-        until("its unit is back", 60, || fs::metadata(LND.unit()).ok());
-        until("another bus runs", 60, || {
-            let ran = systemctl(&["show", "--value", "--property=MainPID", "dbus.service"]);
-            let pid = ran.stdout.trim().to_owned();
-            (ran.status == Some(0) && pid != "0" && pid != bus).then_some(())
+    for harm in [
+        "systemctl --user kill --signal=KILL dbus.service",
+        "systemctl --user daemon-reexec",
+        "for i in $(seq 20); do systemctl --user daemon-reload & done; wait",
+    ]
+    .repeat(3)
+    {
+        let script = format!("rm \"$1\"; {harm}");
+        archy(&["sh", "-c", &script, "sh", &LND.unit()]);
+        until(&format!("its unit is back: {harm}"), 60, || fs::metadata(LND.unit()).ok());
+        until("archy's manager answers", 60, || {
+            (systemctl(&["is-active", "companion.service"]).status == Some(0)).then_some(())
         });
     }
-    until("archy's manager answers", 60, || {
-        (systemctl(&["is-active", "companion.service"]).status == Some(0)).then_some(())
-    });
-    all_well();
+    all_ready(TIMEOUT);
     assert_eq!(daemon.pid(), pid);
-    witness.nothing_else_happened();
-}
-
-/// Row 29: rate-limited reloads are refused, reported, and retried.
-#[test]
-fn rate_limited_reload_is_retried() {
-    let witness = Witness::beside(&[LND]);
-    let _lifted = undo(
-        "rm -f /etc/systemd/user.conf.d/limit.conf
-         for _ in $(seq 40); do archy systemctl --user daemon-reexec && break; sleep 1; done
-         until archy systemctl --user daemon-reload; do sleep 1; done",
-    );
-    by_root(
-        "mkdir -p /etc/systemd/user.conf.d
-         printf '[Manager]\nReloadLimitIntervalSec=20s\nReloadLimitBurst=1\n' \
-             >/etc/systemd/user.conf.d/limit.conf",
-    );
-    let _daemon = Daemon::resyncing(1);
-    systemctl(&["daemon-reexec"]).good();
-    // Whether or not the previous one counts, the next does.
-    let _counted = systemctl(&["daemon-reload"]);
-    assert_ne!(systemctl(&["daemon-reload"]).status, Some(0), "the limit is in force");
-    // Unlike a lost file, a changed unit has to be loaded.
-    let begun = Instant::now();
-    LND.edit_unit().good();
-    until("it is restored", 30, || LND.unit_is_restored());
-    until("it is loaded", 90, || (LND.status().1 == Some(0)).then_some(()));
-    measured("unit loaded in spite of a limit of one reload in 20 s", begun);
-    assert_eq!(LND.starts(&witness.since), 1);
-    witness.nothing_else_happened();
-}
-
-/// Rows 32 and 34: concurrent external reloads, while units change and services start.
-#[test]
-fn units_converge_during_two_reload_loops() {
-    let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::resyncing(1);
-    let loops: Vec<_> = (0..2)
-        .map(|_| {
-            let script = "for i in $(seq 60); do systemctl --user daemon-reload || true; done";
-            thread::spawn(move || archy(&["sh", "-c", script]))
-        })
-        .collect();
-    for _ in 0..3 {
-        let text = LND.unit_text();
-        LND.edit_unit().good();
-        until("it is restored", 60, || {
-            let now = LND.unit_text();
-            LND.unit_is_restored().filter(|()| now != text)
-        });
-        systemctl(&["stop", &LND.service()]);
-    }
-    loops.into_iter().for_each(|one| drop(one.join().unwrap()));
-    all_well();
-    assert_eq!(LND.property("RestartUSec"), "10s");
     witness.nothing_else_happened();
 }
 
@@ -139,9 +68,9 @@ fn cancelled_jobs_are_started_again() {
         systemctl(&["cancel", &job]).good();
     }
     assert!(!LND.is_active());
-    until("it is up again", 120, || LND.is_up().then_some(()));
+    LND.comes_up(120);
     without_drop_in(LND);
-    all_well();
+    all_ready(TIMEOUT);
     witness.nothing_else_happened();
 }
 
@@ -149,73 +78,18 @@ fn cancelled_jobs_are_started_again() {
 #[test]
 fn hanging_start_is_reported_and_blocks_no_other_companion() {
     let witness = Witness::beside(&[LND]);
-    let daemon = Daemon::resyncing(1);
+    let _daemon = Daemon::resyncing(1);
     let stuck = "[Service]\nTimeoutStartSec=4\nExecStartPre=/bin/sleep infinity\nRestart=no\n";
     drop_in(LND, stuck);
     systemctl(&["stop", &LND.service()]).good();
     until("starting", 30, || (LND.property("SubState") == "start-pre").then_some(()));
     // Another companion is repaired meanwhile.
-    fs::remove_file(ELECTRS.unit()).unwrap();
-    until("another's unit is back", 30, || fs::metadata(ELECTRS.unit()).ok());
-    logged_by(&daemon, "archy-lnd-ui");
+    ELECTRS.loses_its_unit();
+    logged_by_the_daemon("archy-lnd-ui");
     until("its start has failed", 60, || (LND.property("Result") == "timeout").then_some(()));
     assert_eq!(LND.status().1, Some(1));
     without_drop_in(LND);
-    all_well();
-    witness.nothing_else_happened();
-}
-
-/// Row 39: a slow stop is waited for, and the removal leaves nothing.
-#[test]
-fn removal_waits_for_a_slow_stop() {
-    let witness = Witness::beside(&[LND]);
-    drop_in(LND, "[Service]\nTimeoutStopSec=6\nExecStop=/bin/sleep infinity\n");
-    let begun = Instant::now();
-    companion(&["remove", "lnd"]).exits(0);
-    measured("removal of a companion whose stop hangs for 6 s", begun);
-    assert!(LND.unit_text().is_empty() && LND.container().is_none());
-    assert_eq!(LND.property("ActiveState"), "inactive");
-    witness.nothing_else_happened();
-    without_drop_in(LND);
-}
-
-/// Row 42: a drop-in of the operator is intended: no reload, no restart, no removal.
-#[test]
-fn drop_ins_of_the_operator_are_kept() {
-    let witness = Witness::beside(&[]);
-    let _daemon = Daemon::resyncing(1);
-    let quadlet = format!("{}.d", LND.unit());
-    write(&format!("{quadlet}/mine.conf"), "[Container]\nLabel=mine=yes\n");
-    write(&format!("{USER_UNITS}/{}.d/mine.conf", LND.service()), "[Service]\nNice=3\n");
-    systemctl(&["daemon-reload"]).good();
-    let reloads = witness.reloads();
-    throughout("it runs on", 4, || LND.is_up());
-    assert_eq!(witness.reloads(), reloads);
-    assert_eq!(LND.property("Nice"), "3");
-    all_well();
-    fs::remove_dir_all(quadlet).unwrap();
-    without_drop_in(LND);
-    witness.nothing_else_happened();
-}
-
-/// Row 43: a unit of the same name with precedence in Quadlet is a conflict, and causes no reload.
-#[test]
-fn shadowing_unit_is_reported_and_kept() {
-    let witness = Witness::beside(&[]);
-    let shadow = "/run/user/1000/containers/systemd/archy-lnd-ui.container";
-    let _removed = undo(format!("rm -f {shadow}"));
-    let daemon = Daemon::resyncing(1);
-    write(shadow, "[Container]\nImage=localhost/companion-base:latest\n");
-    systemctl(&["daemon-reload"]).good();
-    logged_by(&daemon, shadow);
-    let reloads = witness.reloads();
-    throughout("it runs on", 6, || LND.is_up());
-    assert!(witness.reloads() <= reloads + 1, "at most one more, to see whether it is gone");
-    assert!(fs::exists(shadow).unwrap());
-
-    fs::remove_file(shadow).unwrap();
-    systemctl(&["daemon-reload"]).good();
-    all_well();
+    all_ready(TIMEOUT);
     witness.nothing_else_happened();
 }
 
@@ -239,22 +113,6 @@ fn existing_service_is_a_conflict_before_the_unit_is_written() {
     assert!(LND.unit_text().is_empty(), "{}", LND.unit_text());
     companion(&["remove", "lnd"]);
     assert_eq!(LND.property("MainPID"), pid, "it was neither stopped nor restarted");
-    witness.nothing_else_happened();
-}
-
-/// Row 45: the daemon survives a daemon-reexec of the service manager.
-#[test]
-fn daemon_reexec_restarts_nothing() {
-    let witness = Witness::beside(&[]);
-    let daemon = Daemon::resyncing(1);
-    let pid = daemon.pid();
-    for _ in 0..3 {
-        fs::remove_file(LND.unit()).unwrap();
-        systemctl(&["daemon-reexec"]).good();
-        until("its unit is back", 60, || fs::metadata(LND.unit()).ok());
-    }
-    all_well();
-    assert_eq!(daemon.pid(), pid);
     witness.nothing_else_happened();
 }
 
@@ -282,10 +140,10 @@ fn stopped_user_manager_is_reported_and_restarts_all_companions() {
     until("archy's manager answers", 60, || {
         systemctl(&["show", "--property=Version"]).status.filter(|status| *status == 0)
     });
-    until("all are up", 90, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    all_up(90);
     measured("all companions up after the user's manager came back", begun);
     assert_eq!(property("companion.service", "ActiveState"), "inactive", "with no one's help");
-    all_well();
+    all_ready(TIMEOUT);
     witness.nothing_else_happened();
 }
 
@@ -293,42 +151,21 @@ fn stopped_user_manager_is_reported_and_restarts_all_companions() {
 #[test]
 fn thousand_unmanaged_units_slow_nothing_down() {
     let witness = Witness::beside(&[]);
-    let _removed = undo(
+    let _removed = undo(format!(
         "archy systemctl --user stop 'crowd-*.target'
-         rm -f /home/archy/.config/systemd/user/crowd-*.target
-         archy systemctl --user daemon-reload",
-    );
+         rm -f {USER_UNITS}/crowd-*.target
+         archy systemctl --user daemon-reload"
+    ));
     let script = "cd \"$1\" && for i in $(seq 1000); do echo '[Unit]' >crowd-$i.target; done
                   systemctl --user daemon-reload
                   systemctl --user start $(seq -f crowd-%g.target 1000)";
     archy(&["sh", "-c", script, "sh", USER_UNITS]).good();
-    assert_eq!(property("crowd-1000.target", "ActiveState"), "active");
     let begun = Instant::now();
     companion(&["status"]).exits(0);
     measured("`companion status` beside 1,000 other units", begun);
     let _daemon = Daemon::resyncing(1);
-    let begun = Instant::now();
-    fs::remove_file(LND.unit()).unwrap();
-    until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
-    measured("unit back beside 1,000 other units", begun);
-    all_well();
+    measured("unit back beside 1,000 other units", LND.loses_its_unit());
+    all_ready(TIMEOUT);
     assert_eq!(property("crowd-1000.target", "ActiveState"), "active");
     witness.nothing_else_happened();
-}
-
-/// Fifty existing units are unmanaged.
-#[test]
-fn install_keeps_unmanaged_units_in_a_full_unit_directory() {
-    clean();
-    let since = Moment::now();
-    let _removed = undo(format!("rm -f {UNITS}/crowd-*.container"));
-    let script = "mkdir -p \"$1\" && cd \"$1\" && for i in $(seq 50); do \
-        printf '[Container]\nImage=localhost/companion-base:latest\n' >crowd-$i.container; done";
-    archy(&["sh", "-c", script, "sh", UNITS]).good();
-    companion(&["install", "lnd"]).exits(0);
-    assert!(LND.is_up());
-    assert_eq!(LND.starts(&since), 1);
-    companion(&["status"]).exits(0);
-    companion(&["remove", "lnd"]).exits(0);
-    assert_eq!(fs::read_dir(UNITS).unwrap().count(), 50);
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::guest::{podman, systemctl, write};
+use crate::guest::{podman, write};
 use crate::node::{ALL, Companion, Moment, PASSWORD, UNITS, USER_UNITS, installed};
 
 /// An unmanaged container, unit and service.
@@ -24,12 +24,6 @@ pub(super) struct Witness {
     container: String,
     /// The journal cursor at the start of the fault.
     pub(super) since: Moment,
-}
-
-/// The run of a service: its invocation, its main process and its state.
-pub(super) fn run_of(one: Companion) -> String {
-    let properties = "--property=InvocationID,MainPID,ActiveState";
-    systemctl(&["show", properties, &one.service()]).good()
 }
 
 fn unmanaged() -> [String; 2] {
@@ -58,7 +52,7 @@ impl Witness {
             .good();
         let bystanders = ALL.into_iter().filter(|one| !harmed.contains(one));
         Self {
-            bystanders: bystanders.map(|one| (one, run_of(one))).collect(),
+            bystanders: bystanders.map(|one| (one, one.run())).collect(),
             files: unmanaged().map(|path| (path.clone(), identity(&path))).into(),
             container: container(),
             since: Moment::now(),
@@ -68,7 +62,7 @@ impl Witness {
     /// Fails unless the unaffected companions kept their processes.
     pub(super) fn bystanders_run_on(&self) {
         for (one, run) in &self.bystanders {
-            assert_eq!(&run_of(*one), run, "{}", one.name);
+            assert_eq!(&one.run(), run, "{}", one.name);
             assert!(one.is_up(), "{}", one.name);
         }
     }

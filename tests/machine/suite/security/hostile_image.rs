@@ -1,9 +1,7 @@
 //! An image whose working directory is a link to the host's files.
 
-use std::fs;
-
 use crate::guest::{archy, podman, root, write};
-use crate::node::{CATALOG, companion, installed};
+use crate::node::{companion, extend_catalog, installed};
 
 const VICTIM: &str = "/home/archy/victim";
 const IMAGE: &str = "127.0.0.1:5000/lfg2025/linked:1";
@@ -34,8 +32,7 @@ fn working_directory_that_is_a_link_creates_nothing_on_the_host() {
          RUN ln -s /../../../../../../..{VICTIM} /linked && ln -s ../../../../../../..{VICTIM} /relative\n"
     );
     write("/home/archy/linked/Dockerfile", &dockerfile);
-    let catalog = fs::read_to_string(CATALOG).unwrap();
-    write(CATALOG, &format!("{catalog}{ENTRY}"));
+    extend_catalog(ENTRY);
     podman(&["build", "--quiet", "--tag", "localhost/linked-base:latest", "/home/archy/linked"])
         .good();
     let before = host_tree();
@@ -57,7 +54,6 @@ fn working_directory_that_is_a_link_creates_nothing_on_the_host() {
         companion(&["remove", "linked"]).exits(0);
         podman(&["image", "rm", "--force", "--ignore", IMAGE]);
     }
-    write(CATALOG, &catalog);
     podman(&["image", "rm", "--force", "--ignore", "localhost/linked-base:latest"]);
     archy(&["rm", "-rf", VICTIM, "/home/archy/linked"]).good();
 }

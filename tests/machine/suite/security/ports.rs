@@ -1,9 +1,10 @@
 //! Who reaches a companion's port, and what it returns.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use crate::guest::{archy, mallory, root};
-use crate::node::{ALL, BITCOIN, installed};
+use crate::node::{ALL, ASKED, BITCOIN, installed};
 
 /// Sends a request as another user; returns the exit status of curl and the HTTP status.
 fn asked(arguments: &[&str]) -> (Option<i32>, String) {
@@ -53,16 +54,18 @@ fn another_user_gets_only_the_page_and_read_only_answers() {
         asked(&[headers, &[&format!("{call}{method}")]].concat()).1
     };
     assert_eq!(get(&own, "uptime"), "200");
+    let before = fs::read(ASKED).unwrap();
     assert_eq!(get(&[], "uptime"), "403");
-    assert_eq!(
-        get(&[&own[..], &["--header", "Origin: http://attacker.example"]].concat(), "uptime"),
-        "403"
-    );
+    for foreign in ["Origin: http://attacker.example", "Sec-Fetch-Site: cross-site"] {
+        assert_eq!(get(&[own[0], own[1], "--header", foreign], "uptime"), "403", "{foreign}");
+    }
+    assert_eq!(get(&[own[0], own[1], "--header", "Host: attacker.example"], "uptime"), "421");
     for method in
         ["stop", "dumpprivkey", "sendtoaddress", "listwallets", "getblockchaininfo/../stop"]
     {
         assert!(["400", "404"].contains(&get(&own, method).as_str()), "{method}");
     }
+    assert!(fs::read(ASKED).unwrap() == before, "the node was asked");
     // No answer contains the credentials, whatever the request.
     let words = mallory(
         &["curl", "--silent", "--include", "--header", own[1], &format!("{call}uptime")],

@@ -1,10 +1,9 @@
 //! Hook programs and templates that others could change.
 
-use std::fs;
 use std::path::Path;
 
 use crate::guest::{archy, root, undo, write};
-use crate::node::{CATALOG, companion, installed};
+use crate::node::{CATALOG, companion, extend_catalog, installed};
 
 const PROGRAM: &str = "/home/archy/hook/render";
 const RAN: &str = "/home/archy/hook/ran";
@@ -23,8 +22,7 @@ program = { command = { argv = ["/home/archy/hook/render"] } }
 #[test]
 fn program_writable_by_others_is_not_run() {
     installed();
-    let catalog = fs::read_to_string(CATALOG).unwrap();
-    write(CATALOG, &format!("{catalog}{ENTRY}"));
+    extend_catalog(ENTRY);
     write(PROGRAM, &format!("#!/bin/sh\necho ran >{RAN}\necho '# rendered'\n"));
     for (spoil, mend, why) in [
         ("chmod 0777 $1", "chmod 0755 $1", "others may write"),
@@ -43,7 +41,6 @@ fn program_writable_by_others_is_not_run() {
     assert!(Path::new(RAN).exists(), "the same program is run when it is its owner's alone");
     companion(&["remove", "hooked"]).exits(0);
     archy(&["rm", "-rf", "/home/archy/hook"]).good();
-    write(CATALOG, &catalog);
 }
 
 #[test]
