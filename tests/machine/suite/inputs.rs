@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::Value;
+
 use crate::daemon::Daemon;
 use crate::guest::{archy, podman, systemctl, throughout, until};
 use crate::http;
@@ -78,6 +80,8 @@ impl Rendered {
     }
 }
 
+const RESTORED: &str = "config-restored";
+
 #[test]
 fn harmed_rendered_file_is_replaced_by_the_next_epoch_with_one_restart() {
     for script in [EDIT, "rm \"$1\"", "chmod 0666 \"$1\""] {
@@ -86,16 +90,17 @@ fn harmed_rendered_file_is_replaced_by_the_next_epoch_with_one_restart() {
         let before = last_event();
         harm(script, &rendered.file);
         rendered.is_replaced_by_the_next_epoch(1);
+        if script != EDIT {
+            continue;
+        }
         let events = events_after(before.as_ref());
-        let (restored, name) = ("config-restored", BITCOIN.name);
-        for step in
-            [("write-unit", restored), ("restart", restored), ("sweep-configs", "superseded")]
-        {
-            let is = |it: &serde_json::Value| {
-                (&it["action"], &it["reason"]) == (&step.0.into(), &step.1.into())
-            };
-            let done = events.iter().any(|it| is(it) && it["companion"] == name);
-            assert!(done, "{script}: {step:?} in {events:?}");
+        let steps =
+            [("write-unit", RESTORED), ("restart", RESTORED), ("sweep-configs", "superseded")];
+        for (action, reason) in steps {
+            let is =
+                |it: &Value| (&it["action"], &it["reason"]) == (&action.into(), &reason.into());
+            let done = events.iter().any(|it| is(it) && it["companion"] == BITCOIN.name);
+            assert!(done, "{action}: {events:?}");
         }
     }
 }

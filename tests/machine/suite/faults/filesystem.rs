@@ -11,13 +11,14 @@ use crate::node::{
     logged_by_the_daemon, rotate_password,
 };
 
-/// A small disk over a directory, with its files and no space left; removed with the guard.
-fn full_disk(directory: &str, size: &str) -> Undo {
+/// A disk over a directory, with its files and no space left; removed with the guard.
+fn full_disk(directory: &str) -> Undo {
     let uncovered = undo(format!("umount --lazy {directory}"));
     by_root(&format!(
         "cp -a {directory} /run/saved
-         mount -t tmpfs -o size={size},mode=0700,uid=1000,gid=1000 tmpfs {directory}
+         mount -t tmpfs -o mode=0700,uid=1000,gid=1000 tmpfs {directory}
          cp -a /run/saved/. {directory} && rm -r /run/saved
+         mount -o remount,size=$(($(du -sk {directory} | cut -f1) + 1024))k {directory}
          cat /dev/zero >{directory}/full 2>/dev/null || true"
     ));
     uncovered
@@ -27,7 +28,7 @@ fn full_disk(directory: &str, size: &str) -> Undo {
 #[test]
 fn intent_without_disk_space_is_refused_and_loses_nothing() {
     let witness = Witness::beside(&[]);
-    let _uncovered = full_disk(STATE, "8m");
+    let _uncovered = full_disk(STATE);
     let file = format!("{STATE}/desired.json");
     let before = fs::read(&file).unwrap();
     let ran = companion(&["remove", "lnd"]);
@@ -53,7 +54,7 @@ fn configuration_without_disk_space_keeps_the_previous_one() {
     let _daemon = Daemon::resyncing(1);
     let old = BITCOIN.container();
     let directory = "/var/lib/archipelago/bitcoin-ui";
-    let _uncovered = full_disk(directory, "32k");
+    let _uncovered = full_disk(directory);
     let before = fs::read(CONFIG).unwrap();
     rotate_password("the-usual-password-on-a-full-disk");
     logged_by_the_daemon("space");
@@ -92,15 +93,14 @@ fn removal_from_a_read_only_directory_is_reported_and_completes_later() {
 fn unit_directory_behind_a_link_to_another_user_is_refused() {
     let witness = Witness::beside(&[]);
     let _daemon = Daemon::resyncing(1);
-    let moved_back = undo(
-        "cd /home/archy/.config/containers && test -L systemd && rm systemd && mv saved systemd
-         rm -rf /home/mallory/units",
-    );
-    by_root(
-        "cd /home/archy/.config/containers && mv systemd saved
-         install -d -o 1001 -g 1001 -m 0777 /home/mallory/units && chmod 0711 /home/mallory
-         archy ln -s /home/mallory/units systemd",
-    );
+    // At once: the daemon would restore a directory that is missing in between.
+    let exchange = "cd /home/archy/.config/containers && mv -T --exchange other systemd";
+    let moved_back = undo(format!("{exchange} && rm other; rm -rf /home/mallory/units"));
+    by_root(&format!(
+        "install -d -o 1001 -g 1001 -m 0777 /home/mallory/units && chmod 0711 /home/mallory
+         archy ln -s /home/mallory/units /home/archy/.config/containers/other
+         {exchange}"
+    ));
     logged_by_the_daemon("belongs to user 1001");
     assert_eq!(companion(&["status"]).status, Some(1));
     throughout("all run on", 3, || ALL.into_iter().all(Companion::is_up));
