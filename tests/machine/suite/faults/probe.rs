@@ -20,7 +20,10 @@ pub(super) const TIMEOUT: u32 = 3;
 
 /// The fourth companion, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Probe;
+pub(super) struct Probe {
+    /// The catalog without it.
+    catalog: String,
+}
 
 impl Probe {
     /// One whose configuration is the output of `script`, mounted inside or outside of nginx's configuration.
@@ -49,8 +52,7 @@ impl Probe {
     }
 
     fn described(image: &str, container: &str, hook: &str) -> Self {
-        let text = fs::read_to_string(CATALOG).unwrap();
-        assert!(!text.contains(APP), "{text}");
+        let catalog = fs::read_to_string(CATALOG).unwrap();
         let entry = format!(
             "\n[[companion]]\nname = \"{}\"\napps = [\"{APP}\"]\nimage = {image}\n{hook}\
              container = {{ network = \"bridge\", ports = [{{ host = {}, container = 80 }}], {container} \
@@ -58,7 +60,7 @@ impl Probe {
             PROBE.name, PROBE.port
         );
         extend_catalog(&entry);
-        Self
+        Self { catalog }
     }
 
     pub(super) fn install(&self) -> Ran {
@@ -87,6 +89,7 @@ impl Drop for Probe {
             let _forgotten = fs::remove_file(format!("{STATE}/desired.json"));
             let _gone = podman(&["rm", "--force", "--ignore", PROBE.name]);
         }
+        write(CATALOG, &self.catalog);
         // Its image may be that of another companion under another name; then its record and archive stay.
         archy(&["sh", "-c", &format!("rm -f {STATE}/images/page_*")]);
         for path in ["/home/archy/hook", "/var/lib/archipelago/probe"] {

@@ -34,7 +34,7 @@ fn disturbed_manager_restarts_nothing() {
         "systemctl --user daemon-reexec",
         "for i in $(seq 20); do systemctl --user daemon-reload & done; wait",
     ]
-    .repeat(3)
+    .repeat(2)
     {
         let script = format!("rm \"$1\"; {harm}");
         archy(&["sh", "-c", &script, "sh", &LND.unit()]);
