@@ -76,11 +76,14 @@ fn pause(one: Companion) {
     podman(&["pause", one.name]).good();
 }
 
+/// What is harmed, of which companion, and how.
+type Case = (&'static str, Companion, fn(Companion));
+
 #[test]
 fn harmed_container_or_service_is_replaced() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
-    let cases: [(&str, Companion, fn(Companion)); 6] = [
+    let cases: [Case; 6] = [
         ("killed container", BITCOIN, |one| {
             podman(&["kill", "--signal=KILL", one.name]).good();
         }),
