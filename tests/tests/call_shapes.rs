@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use companion_core::model::desired::{DesiredCompanion, DesiredState, Generation, Target};
-use companion_core::model::hook::{HookState, Link, Rendering};
+use companion_core::model::hook::{ConfigId, HookState, Link, Rendering};
 use companion_core::model::host::HostTraits;
 use companion_core::model::image::ImageState;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::service::ServiceState;
 use companion_core::model::unit::{ContainerState, UnitFile, UnitFileState};
-use companion_core::ports::Host;
 use companion_core::ports::container_runtime::MockContainerRuntime;
 use companion_core::ports::desired_store::MockDesiredStore;
 use companion_core::ports::hook_runner::MockHookRunner;

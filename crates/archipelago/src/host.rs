@@ -109,7 +109,9 @@ impl Wiring {
         let refused = |error| HostError::prerequisite("failed to register a hook", error);
         for page in Page::ALL {
             let live = LivePage { page, inputs: Arc::clone(self.store.inputs()) };
-            hooks.register(builtin(HookName::new(page.base()))?, Arc::new(live)).map_err(refused)?;
+            hooks
+                .register(builtin(HookName::new(page.base()))?, Arc::new(live))
+                .map_err(refused)?;
         }
         for (name, hook) in &self.hooks {
             hooks.register(name.clone(), Arc::clone(hook)).map_err(refused)?;

@@ -187,6 +187,9 @@ mod tests {
             let hinted = (!port.hints.is_empty(), !record.hints.is_empty());
             assert_eq!(hinted, (of_port, of_record), "{kind:?}");
         }
-        assert_eq!(CommandError::from(Catalog::with_files(&["missing.toml"]).unwrap_err()).verdict as u8, 2);
+        assert_eq!(
+            CommandError::from(Catalog::with_files(&["missing.toml"]).unwrap_err()).verdict as u8,
+            2
+        );
     }
 }

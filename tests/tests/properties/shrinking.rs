@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
-use companion_core::ports::{Acquired, Host, Leadership, Lease, PortResult, UnitStore};
+use companion_core::ports::{Acquired, Host, Leadership, PortResult, UnitStore};
 use companion_core::reconciler::NoEvents;
 use companion_tests::simulation::checks::Verdict;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
