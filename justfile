@@ -27,7 +27,7 @@ docs:
 demo:
     .ci/run demo
 
-# all tests that need no machine of their own
+# all tests that need no machine
 test:
     .ci/run test
 

@@ -25,7 +25,7 @@ fn installed(count: usize) -> (Node, tokio::runtime::Runtime) {
             node.host.install(&spec);
         }
         for _ in 0..3 {
-            let _ = node.pass().await;
+            let _ = node.converge().await;
             node.sleep(30).await;
         }
         node.assert_true();
@@ -67,8 +67,8 @@ fn planning(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn passes(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("converged pass");
+fn converges(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("converged reconcile");
     group.sample_size(20).measurement_time(Duration::from_secs(4));
     for count in [10, 100, 1000] {
         let (node, runtime) = installed(count);
@@ -83,5 +83,5 @@ fn passes(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, planning, passes);
+criterion_group!(benches, planning, converges);
 criterion_main!(benches);

@@ -38,19 +38,19 @@ def bitcoin(method, mode):
     if method == "getblockchaininfo":
         result = {**result, "time": int(time.time()) - 720}
         if mode == "syncing":
-            gone = time.time() - STARTED
+            removed = time.time() - STARTED
             result |= {
                 "blocks": 402113, "initialblockdownload": True, "time": 1457000000,
-                "verificationprogress": 0.4 + gone * 0.0001,
+                "verificationprogress": 0.4 + removed * 0.0001,
             }
         elif mode == "stale":
             result["time"] = int(time.time()) - 4 * 3600
     if mode == "syncing" and method == "getindexinfo":
         result = {"txindex": {"synced": False, "best_block_height": 400000}}
-    return told(result, mode)
+    return encoded(result, mode)
 
 
-def told(answer, mode):
+def encoded(answer, mode):
     """The answer, hostile in the modes that are."""
     return {"script": marked, "types": mixed}.get(mode, lambda answer: answer)(answer)
 
@@ -175,11 +175,11 @@ def lnd(path, mode):
             answer |= {"block_height": 402113, "synced_to_chain": False, "synced_to_graph": False}
     # The page shows balances only once lnd runs, so its state stays what it is.
     isolated = path == "/v1/state" and mode in ("script", "types")
-    return answer if isolated else told(answer, mode)
+    return answer if isolated else encoded(answer, mode)
 
 
 class Electrum(socketserver.StreamRequestHandler):
-    """Notes what it is sent up to the end of the connection; the modes `talkative` and `closing` answer at once."""
+    """Notes what it is sent up to the end of the connection; the modes `talkative` and `closing` answer immediately."""
 
     def handle(self):
         mode = (HOME / "mode").read_text().strip()

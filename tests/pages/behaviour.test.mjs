@@ -26,7 +26,7 @@ async function served(context, at, values) {
   return server.url;
 }
 
-describe("20 loads at once are good when a call takes 8 s", () => {
+describe("20 concurrent loads are good when a call takes 8 s", () => {
   for (const [context, good] of [["bitcoin-ui", /^Running and up to date$/], ["lnd-ui", /^lnd is running$/], ["electrs-ui", /^Running$/]]) {
     test(context, async () => {
       const url = await served(context, await backend("slowest"));
@@ -158,8 +158,8 @@ test("the time left of a synchronisation is estimated", async () => {
 
 test("people get a page when they are refused", async () => {
   const url = await served("lnd-ui", await backend("good"));
-  const foreign = url.replace("127.0.0.1", "other.example");
-  for (const [address, words] of [[foreign, /unknown host name/i], [`${url}nothing`, /not found/i], [`${url}api/state`, /cross-site request refused/i]]) {
+  const other = url.replace("127.0.0.1", "other.example");
+  for (const [address, words] of [[other, /unknown host name/i], [`${url}nothing`, /not found/i], [`${url}api/state`, /cross-site request refused/i]]) {
     const { page, response, faults } = await open(browser, address);
     assert.match(response.headers()["content-type"], /^text\/html/);
     assert.match(await wordsOf(page), words);

@@ -17,7 +17,7 @@ let at;
 
 before(async () => {
   browser = await launch();
-  at = { ...(await backend("good")), bitcoin: (await backend("good, of its own")).plain };
+  at = { ...(await backend("good")), bitcoin: (await backend("good, separate")).plain };
 });
 after(async () => {
   await browser.close();

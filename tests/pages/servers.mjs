@@ -63,7 +63,7 @@ const backends = new Map();
 
 /**
  * The addresses of a backend that answers as `mode` says, see `tests/companions/backend.py`: the same one for the same words,
- * of which those behind a comma tell one from another.
+ * of which those behind a comma distinguish them.
  */
 export function backend(words) {
   if (!backends.has(words)) {

@@ -12,7 +12,7 @@ mkdirSync(PICTURES, { recursive: true });
 /** Tor's name of a service is 56 letters. */
 export const ONION = `${"a2".repeat(28)}.onion:50001`;
 
-/** What the template of a page is told about a backend. */
+/** What the template of a page knows about a backend. */
 export const PAGES = {
   "bitcoin-ui": (at) => ({ rpc_address: at.plain, authorization: AUTHORIZATION }),
   "lnd-ui": (at) => ({ lnd_address: at.tls, macaroon: MACAROON }),

@@ -67,7 +67,7 @@ pub struct Report {
     /// Most consecutive crashes; recoveries were interrupted by one crash fewer.
     pub depth: usize,
     /// Most runs of converge until the host matched the desired state.
-    pub passes: usize,
+    pub converges: usize,
     /// Longest time until then.
     pub took: Duration,
     /// Findings, each with the steps that lead to it.
@@ -106,10 +106,10 @@ impl fmt::Display for Report {
         let (workloads, seconds) = (self.rows.len(), self.took.as_secs_f64());
         writeln!(
             f,
-            "{workloads} workloads, up to {} crashes in a row; at most {} pass(es) and {seconds:.1} s \
+            "{workloads} workloads, up to {} crashes in a row; at most {} converge(s) and {seconds:.1} s \
              until all was as intended; {} finding(s)",
             self.depth,
-            self.passes,
+            self.converges,
             self.findings.len()
         )
     }
@@ -302,7 +302,7 @@ impl<'a> Exploration<'a> {
 
     /// Checks the final host and the total cost `in_all` of a run with this number of crashes.
     fn check(&mut self, finished: &Finished, in_all: Counts, crashes: usize) -> Result<(), String> {
-        self.report.passes = self.report.passes.max(finished.passes);
+        self.report.converges = self.report.converges.max(finished.converges);
         self.report.took = self.report.took.max(finished.took);
         finished.remains.compare(&self.undisturbed.remains)?;
         self.is_worth(in_all, crashes)

@@ -219,10 +219,10 @@ impl Node {
     pub async fn installed() -> Self {
         let node = Self::new();
         node.install_all();
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         node.assert_true();
         node.sleep(60).await;
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         node
     }
 
@@ -247,18 +247,19 @@ impl Node {
     ///
     /// # Panics
     /// If it fails or a plan breaks a rule.
-    pub async fn pass(&self) -> Convergence {
-        let pass = self.reconciler.converge().await.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(pass.last.violations, [], "no plan breaks a rule");
-        pass
+    pub async fn converge(&self) -> Convergence {
+        let convergence =
+            self.reconciler.converge().await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(convergence.last.violations, [], "no plan breaks a rule");
+        convergence
     }
 
     /// Converges once and returns the steps as text.
     pub async fn steps_of_pass(&self) -> Vec<String> {
-        in_words(&self.pass().await.steps)
+        in_words(&self.converge().await.steps)
     }
 
-    /// Lets time pass.
+    /// Lets time convergence.
     pub async fn sleep(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
@@ -269,13 +270,13 @@ impl Node {
     /// After `most` runs.
     pub async fn passes_until_true(&self, most: usize) -> usize {
         for count in 1..=most {
-            let _ = self.pass().await;
-            if self.host.untruth().is_none() {
+            let _ = self.converge().await;
+            if self.host.mismatch().is_none() {
                 return count;
             }
             self.sleep(30).await;
         }
-        panic!("after {most} passes: {:?}", self.host.untruth());
+        panic!("after {most} converges: {:?}", self.host.mismatch());
     }
 
     /// Asserts that the host matches the desired state and no invariant was violated.
@@ -284,7 +285,7 @@ impl Node {
     /// If not.
     #[track_caller]
     pub fn assert_true(&self) {
-        assert_eq!(self.host.untruth(), None);
+        assert_eq!(self.host.mismatch(), None);
         assert_eq!(self.host.violations(), []);
     }
 
@@ -293,10 +294,10 @@ impl Node {
     /// # Panics
     /// If it does something.
     pub async fn assert_quiet(&self) {
-        let _ = self.pass().await;
+        let _ = self.converge().await;
         let before = self.host.counts();
-        let pass = self.pass().await;
-        assert_eq!(in_words(&pass.steps), Vec::<String>::new());
+        let convergence = self.converge().await;
+        assert_eq!(in_words(&convergence.steps), Vec::<String>::new());
         assert_eq!(self.host.counts().since(before), Counts::default());
     }
 }
@@ -304,7 +305,7 @@ impl Node {
 /// Formats steps, with the outcome of those that were not done.
 pub fn in_words(steps: &[(Step, Outcome)]) -> Vec<String> {
     let word = |(step, outcome): &(Step, Outcome)| match outcome {
-        Outcome::Done | Outcome::Begun => step.to_string(),
+        Outcome::Done | Outcome::Started => step.to_string(),
         Outcome::NotNeeded => format!("{step} (not needed)"),
         Outcome::Failed(problem) => format!("{step} (failed: {})", problem.message),
         Outcome::Skipped => format!("{step} (skipped)"),

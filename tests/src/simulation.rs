@@ -160,9 +160,9 @@ impl ManagedHost {
     ) -> PortResult<Result<Convergence, ReconcileError>> {
         intent.record(host).await?;
         let process = self.process(host);
-        let pass = process.converge_for(Some(&[intent.name().clone()].into())).await;
+        let convergence = process.converge_for(Some(&[intent.name().clone()].into())).await;
         process.shut_down().await;
-        Ok(pass)
+        Ok(convergence)
     }
 }
 

@@ -89,7 +89,7 @@ impl Watch {
         self.wrong.extend(reconcile.iter().filter_map(|it| rules_kept(it).err()));
         if let Some((since, reconciles)) = self.open {
             self.open = Some((since, reconciles + 1));
-            if host.untruth().is_none() {
+            if host.mismatch().is_none() {
                 self.closed = Some((host.now().saturating_sub(since), reconciles + 1));
                 self.open = None;
             }
@@ -123,7 +123,7 @@ impl Soak {
 
     /// One hour with one event.
     async fn hour(&mut self, hour: u64) {
-        let begun = self.companions.host.now();
+        let started = self.companions.host.now();
         tokio::time::sleep(Duration::from_millis(self.random.below(60_000))).await;
         let delivery =
             [Delivery::Delivered, Delivery::Lost, Delivery::Doubled][self.random.index(3)];
@@ -135,7 +135,7 @@ impl Soak {
             4 => (at, self.intents(at).await, false),
             _ => self.faults(at).await,
         };
-        let left = (begun + HOUR).saturating_sub(self.companions.host.now());
+        let left = (started + HOUR).saturating_sub(self.companions.host.now());
         tokio::time::sleep(left.saturating_sub(QUIET)).await;
         let quiet = self.companions.host.counts();
         tokio::time::sleep(QUIET.min(left)).await;
@@ -160,7 +160,7 @@ impl Soak {
     fn open(&self) {
         let mut watch = locked(&self.watch);
         (watch.open, watch.closed) = (Some((self.companions.host.now(), 0)), None);
-        watch.harmless = self.companions.host.untruth().is_none();
+        watch.harmless = self.companions.host.mismatch().is_none();
     }
 
     /// Faults occur and, after some minutes, their counterparts. A manager that ends is started again after that.
@@ -200,7 +200,7 @@ impl Soak {
         })
     }
 
-    /// Ends the manager if `fault` does; without a boot it ends during a repair, and is gone for some time.
+    /// Ends the manager if `fault` does; without a boot it ends during a repair, and is absent for some time.
     async fn end_manager(&mut self, fault: Fault) {
         let Some(end) = fault.ends_managers() else { return };
         let boots = matches!(fault, Fault::Rebooted | Fault::PowerLost);
@@ -284,8 +284,9 @@ impl Soak {
             wrong.push("no reconcile found the host converged".to_owned());
         }
         let name = self.companions.spec(at).name;
-        let told = wrong.into_iter().map(|wrong| format!("hour {hour}, {what}, `{name}`: {wrong}"));
-        self.report.findings.extend(told);
+        let findings =
+            wrong.into_iter().map(|wrong| format!("hour {hour}, {what}, `{name}`: {wrong}"));
+        self.report.findings.extend(findings);
     }
 }
 

@@ -111,7 +111,7 @@ async fn reconcile_calls_only_the_write_methods_of_its_steps() {
     });
     let reconciler = reconciler(host);
     let reconcile = reconciler.reconcile_once().await.unwrap();
-    assert_eq!(reconcile.outcomes, [Outcome::Begun, Outcome::Begun]);
+    assert_eq!(reconcile.outcomes, [Outcome::Started, Outcome::Started]);
     // Both run to completion; a mock panics on drop if an expected call is missing.
     for _ in 0..10 {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The command with crash points lists them, and ends at the one that it is told.
+//! The command with crash points lists them, and ends at the given one.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;

@@ -16,7 +16,7 @@ const RECORDED: Row = Row {
 };
 
 /// The most converges and the longest virtual time until the host matched the desired state, as recorded.
-const PASSES: usize = 2;
+const CONVERGES: usize = 2;
 const TOOK: Duration = Duration::from_secs(51);
 
 #[test]
@@ -33,7 +33,7 @@ fn host_recovers_from_every_crash_and_every_second_crash() {
     assert!(is_enough(total.doubles, RECORDED.doubles), "{total:?}");
     assert!(is_enough(total.hosts as u64, RECORDED.hosts as u64), "{total:?}");
     assert_eq!(report.depth, 2);
-    assert!(report.passes <= PASSES && report.took <= TOOK, "{report}");
+    assert!(report.converges <= CONVERGES && report.took <= TOOK, "{report}");
     for row in report.rows {
         assert!(row.boundaries > 0, "`{}` has no boundary", row.workload);
     }

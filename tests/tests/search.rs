@@ -93,7 +93,7 @@ fn every_order_of_calls_faults_and_intents_is_safe_and_terminates() {
 }
 
 fn assert_good(table: &Table, starts: usize) {
-    println!("{} starts, at most {} passes", table.starts, table.worst_passes);
+    println!("{} starts, at most {} converges", table.starts, table.worst_converges);
     assert_eq!(table.wrong, None);
     assert_eq!(table.starts, starts);
 }

@@ -26,7 +26,7 @@ impl FakeHost {
     /// # Errors
     /// As [`record_install`](Self::record_install).
     pub async fn record_removal(&self, name: &CompanionName) -> PortResult<Generation> {
-        self.record(name, |world| world.intent_gone(name)).await
+        self.record(name, |world| world.intent_removed(name)).await
     }
 
     /// Returns the desired state of `actor`: the record as it last read it.

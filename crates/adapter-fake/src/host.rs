@@ -18,7 +18,7 @@ use crate::journal::{Call, Counts, Journal, Outcome, Port};
 use crate::world::desired::Specs;
 use crate::world::images::Images;
 use crate::world::violations::{Violation, ViolationKind};
-use crate::world::{Untruth, World};
+use crate::world::{Mismatch, World};
 
 /// Maps a recorded specification to the one that a process desires.
 type Inputs = Arc<dyn Fn(CompanionSpec) -> CompanionSpec + Send + Sync>;
@@ -183,13 +183,13 @@ impl FakeHost {
 
     /// Records a removal of `name`.
     pub fn remove(&self, name: &CompanionName) -> Generation {
-        self.state().world.intent_gone(name)
+        self.state().world.intent_removed(name)
     }
 
     /// Returns the first companion that differs from this process's desired state, and how.
-    pub fn untruth(&self) -> Option<(CompanionName, Untruth)> {
+    pub fn mismatch(&self) -> Option<(CompanionName, Mismatch)> {
         let specs = self.specs();
-        self.change(|world, _| world.untruth(&specs))
+        self.change(|world, _| world.mismatch(&specs))
     }
 
     /// Adds a fault; earlier ones take precedence.

@@ -125,7 +125,7 @@ impl fmt::Display for Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// It has not returned: it hangs or was cancelled.
-    Begun,
+    Started,
     /// It succeeded.
     Done,
     /// It failed.
@@ -248,7 +248,7 @@ impl Journal {
             self.dropped += 1;
         }
         let number = self.dropped + self.entries.len() as u64;
-        self.entries.push_back(Entry { at, actor, call, outcome: Outcome::Begun });
+        self.entries.push_back(Entry { at, actor, call, outcome: Outcome::Started });
         number
     }
 

@@ -17,9 +17,9 @@ use crate::FakeHost;
 
 mod boot;
 mod faults;
+mod mismatch;
 mod rebase;
 mod services;
-mod truth;
 
 /// A host that has all that the companion `ui` needs, and nothing of it yet.
 struct Bench {

@@ -19,11 +19,11 @@ pub mod images;
 mod jobs;
 mod loading;
 mod logs;
+mod mismatch;
 mod processes;
 mod rebase;
 pub mod services;
 mod tampering;
-mod truth;
 pub mod units;
 pub mod violations;
 
@@ -39,7 +39,7 @@ use units::{Load, UnitBytes};
 use violations::{Unseen, Violation};
 
 pub use jobs::JobResult;
-pub use truth::Untruth;
+pub use mismatch::Mismatch;
 
 /// All state of the host for one companion's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -67,7 +67,7 @@ pub struct Slot {
     /// The recorded intent.
     pub intent: Option<Intent>,
     pub(crate) written_since_reload: bool,
-    pub(crate) gone_for_good: bool,
+    pub(crate) removed_for_good: bool,
     pub(crate) unseen: Unseen,
 }
 

@@ -286,7 +286,7 @@ impl<'a> Output<'a> {
                 continue;
             }
             let message = format!(
-                "the directory `{}` has mode {:04o} and holds `{}` besides the rendered file: give \
+                "the directory `{}` has mode {:04o} and also holds `{}`, which is not the rendered file: give \
                  the hook a separate directory, or restrict this one with `chmod 0700`",
                 path(),
                 own.mode,

@@ -221,7 +221,7 @@ impl Podman {
                 return Err(start(error));
             }
         };
-        // Dropping this future drops the sender, which tells the task below to terminate podman.
+        // Dropping this future drops the sender, which makes the task below terminate podman.
         let (_waiting, abandoned) = oneshot::channel();
         let supervision = Supervision {
             limit: self.limits.of(call.kind),

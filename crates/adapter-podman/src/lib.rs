@@ -1,7 +1,7 @@
 //! `ImageProvider` and `ContainerRuntime` on the `podman` command.
 //!
 //! ```text
-//!  image-source ─► PodmanImages ───┐  argv (pure) ─► Podman ─► one child process in a group of its own
+//!  image-source ─► PodmanImages ───┐  argv (pure) ─► Podman ─► one child process in a separate process group
 //!                  PodmanContainers┘                    │         bounded: time, output, environment
 //!                        ▲                              ▼
 //!                        └── listing (pure) ◄── JSON on stdout, the last lines of stderr as the cause

@@ -39,7 +39,7 @@ const PROGRAMS: [&str; 3] =
 
 /// More than the service generated from the largest unit.
 const OUTPUT_LIMIT: u64 = 4 * 1024 * 1024;
-/// The environment variables that the generator inherits: nothing of our own service (`NOTIFY_SOCKET`) and nothing that
+/// The environment variables that the generator inherits: nothing of this service (`NOTIFY_SOCKET`) and nothing that
 /// redirects the generator (`PODMAN`).
 const PASSED_ON: [&str; 4] = ["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "TMPDIR"];
 

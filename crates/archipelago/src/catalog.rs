@@ -231,7 +231,7 @@ impl Catalog {
     /// The file is to be removed, so little is believed: it must be `<data directory>/<own>/<file>`,
     /// where `<own>` is the companion's name with or without `archy-`, ends in `-ui`, as apps' own
     /// directories do not, is no known app's id, and does not hold the node's credentials. So a record
-    /// that somebody else wrote reaches no key, wallet or data of an app. A companion of another name
+    /// from another author reaches no key, wallet or data of an app. A companion of another name
     /// keeps its file when the catalog does not name it any more.
     pub(crate) fn may_have_rendered(&self, name: &CompanionName, hook: &HookSpec) -> bool {
         let file = Path::new(hook.output.as_str());
@@ -242,11 +242,11 @@ impl Catalog {
         let of_app = self.apps.keys().any(|app| app.as_str() == dir_name);
         let rpc = &self.node.bitcoin;
         let mut credentials = [&rpc.password_file, &rpc.cookie_file].into_iter();
-        let beside = |secret: &AbsolutePath| Path::new(secret.as_str()).parent() == Some(dir);
+        let next_to = |secret: &AbsolutePath| Path::new(secret.as_str()).parent() == Some(dir);
         in_own
             && !of_app
             && dir.parent() == Some(Path::new(self.node.data_directory.as_str()))
-            && !credentials.any(beside)
+            && !credentials.any(next_to)
             && file::validate_hook(hook).is_ok()
     }
 

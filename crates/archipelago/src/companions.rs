@@ -132,7 +132,7 @@ impl Companions {
         &self.store
     }
 
-    /// The reconciler, for reconciles and dry runs of one's own.
+    /// The reconciler, for a caller's own reconciles and dry runs.
     pub fn reconciler(&self) -> &Arc<Reconciler> {
         &self.reconciler
     }

@@ -1,7 +1,7 @@
 //! The calls of Archipelago's `companion.rs`, with its signatures, on top of [`Companions`].
 //!
 //! `docs/replacing-companion-rs.md` says how to put this module in the place of that one. New programs call [`Companions`]
-//! itself, which has types for names and tells a companion that failed from a call that could not be made.
+//! itself, which has types for names and distinguishes a failed companion from a call that could not be made.
 //!
 //! The node's settings are those of `~/.config/companion/catalog.toml`, as for the command, and apply as soon as the file
 //! changes.

@@ -123,7 +123,7 @@ impl Wiring {
 /// The error of connecting to a host. Nothing was changed; running companions keep running.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The host lacks something, such as a supported Podman.
+    /// Something is missing on the host, such as a supported Podman.
     #[error("{message}")]
     Prerequisite {
         /// What is missing.
@@ -218,7 +218,7 @@ fn machine_name() -> Option<HostName> {
     HostName::new(name).ok().filter(|name| name.as_str() != "localhost")
 }
 
-/// Whether the kernel has IPv6: nginx does not start when it cannot make a socket it is told to.
+/// Whether the kernel has IPv6: nginx does not start when it cannot make a configured socket.
 fn has_ipv6() -> bool {
     std::path::Path::new("/proc/net/if_inet6").exists()
 }

@@ -1,7 +1,7 @@
 //! Leadership of a host: a lock in the runtime directory of its service manager.
 //!
 //! *Flow.* Whoever wants to decide tries the lock. Who gets it writes down who it is, and answers on a
-//! socket beside the lock for as long as it leads. Who does not get it reads who leads, and asks on the
+//! socket next to the lock for as long as it leads. Who does not get it reads who leads, and asks on the
 //! socket whether that process still works.
 //!
 //! *Guarantees.* There is one leader for each service manager, wherever the state directories are: the
@@ -179,7 +179,7 @@ async fn answer(listener: UnixListener, heartbeat: Arc<Heartbeat>, wake: Arc<Not
         };
         wake.notify_one();
         let text = format!("{}\n", heartbeat.stuck_for().map_or(0, |time| time.as_secs().max(1)));
-        // A few bytes go into the socket's buffer at once, whoever reads them.
+        // A few bytes go into the socket's buffer immediately, whoever reads them.
         let _ = timeout(ANSWER_LIMIT, stream.write_all(text.as_bytes())).await;
     }
 }
@@ -217,7 +217,7 @@ fn no_socket(cause: std::io::Error) -> PortError {
     PortError::new(PortErrorKind::Transient, message).with_source(cause)
 }
 
-/// Listens at `socket`, in place of a leader that is gone. The directory lets nobody else in.
+/// Listens at `socket`, in place of a leader that ended. The directory lets nobody else in.
 fn listen(socket: &Path) -> std::io::Result<StdListener> {
     match fs::remove_file(socket) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

@@ -46,7 +46,7 @@ pub struct Node {
     pub image_archive_mib: u32,
     /// The parent directory of rendered configuration.
     pub data_directory: AbsolutePath,
-    /// Host names, besides IP addresses and `localhost`, under which people open the pages; the
+    /// Host names, in addition to IP addresses and `localhost`, under which people open the pages; the
     /// machine's own and that with `.local` when empty.
     pub host_names: Vec<HostName>,
     /// Origins, such as `http://node.local:5678`, whose pages may show the pages in a frame; nobody's
@@ -269,7 +269,7 @@ impl Default for Lnd {
 impl Lnd {
     /// Returns whether its page shares the network of the host.
     ///
-    /// In a network of its own, `169.254.1.2` is the host's loopback for rootless Podman only; for root it is an
+    /// In a separate network, `169.254.1.2` is the host's loopback for rootless Podman only; for root it is an
     /// address of the link. The macaroon must not depend on that.
     pub(crate) fn is_on_host_network(&self) -> bool {
         self.macaroon_file.is_some() || self.address.ip() != HOST_LOOPBACK

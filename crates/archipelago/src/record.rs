@@ -147,7 +147,7 @@ impl Record {
         self.note_catalog(catalog);
     }
 
-    /// Records that `app` is to be gone, and returns the companions that go with it: those that no
+    /// Records that `app` is to be removed, and returns the companions that go with it: those that no
     /// other installed app has too.
     ///
     /// A repeated removal names the same ones, whatever today's catalog knows of them: the first may
@@ -161,15 +161,15 @@ impl Record {
         let generation = self.next_generation();
         self.intend(app, false, generation, by);
         let of_app = self.companions.iter().filter(|(_, known)| known.apps.contains(app));
-        let mut gone = catalog.companions_for(app);
-        gone.extend(of_app.map(|(name, _)| name.clone()));
+        let mut removed = catalog.companions_for(app);
+        removed.extend(of_app.map(|(name, _)| name.clone()));
         let kept = self.wanted(catalog);
-        gone.retain(|name| !kept.contains(name) && !self.is_kept_unseen(name, catalog));
-        for name in &gone {
+        removed.retain(|name| !kept.contains(name) && !self.is_kept_unseen(name, catalog));
+        for name in &removed {
             let known = self.companions.entry(name.clone()).or_default();
             (known.generation, known.removed) = (generation, true);
         }
-        gone
+        removed
     }
 
     /// Records everything again with a new generation, so that no back-off is waited for.
@@ -254,7 +254,7 @@ impl Record {
                 desired.targets.insert(name, Target::Present(companion));
             }
         }
-        // Only what was removed by an intent is to be gone. What the catalog has no more for an installed
+        // Only what was removed by an intent is to be removed. What the catalog has no more for an installed
         // app is left alone: a file that was not read must remove nothing.
         for (name, known) in self.companions.iter().filter(|(_, known)| known.removed) {
             if !desired.targets.contains_key(name) {

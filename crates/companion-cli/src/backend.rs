@@ -19,7 +19,7 @@ mod podman;
 #[cfg(feature = "demo")]
 pub(crate) mod sim;
 
-/// A host of `--host`, with what commands need besides its wiring.
+/// A host of `--host`, with what commands need in addition to its wiring.
 ///
 /// `SystemdPodman` is one. A program gives its own to [`main_with`](crate::main_with).
 #[async_trait]

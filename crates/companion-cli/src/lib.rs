@@ -1,4 +1,4 @@
-//! The `companion` command as a library, for a program with hosts of its own.
+//! The `companion` command as a library, for a program with its own hosts.
 //!
 //! ```no_run
 //! fn main() -> std::process::ExitCode {

@@ -1,4 +1,4 @@
-//! The scopes of a machine: each user, and the system, have companions of their own.
+//! The scopes of a machine: each user, and the system, have their own companions.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -13,14 +13,14 @@ const USERS_LIMIT: usize = 1000;
 pub(crate) fn others(scope: Scope, own_uid: u32, run: &Path) -> Vec<String> {
     match scope {
         Scope::User if own_uid != 0 && run.join("companion").is_dir() => {
-            vec!["the system (root) has companions of its own: `sudo companion status`".to_owned()]
+            vec!["the system (root) has its own companions: `sudo companion status`".to_owned()]
         }
         Scope::User => Vec::new(),
         Scope::System => users(run)
             .into_iter()
             .map(|uid| {
                 format!(
-                    "this is the system; user {uid} has companions of its own: `sudo -u '#{uid}' \
+                    "this is the system; user {uid} has its own companions: `sudo -u '#{uid}' \
                      XDG_RUNTIME_DIR=/run/user/{uid} companion status`"
                 )
             })

@@ -1,4 +1,4 @@
-//! A program with a host of its own: `--host` selects it, and the commands work on it.
+//! A program with its own host: `--host` selects it, and the commands work on it.
 
 #![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
 
@@ -102,7 +102,7 @@ fn with_a_context() -> (Own, tempfile::TempDir) {
 fn a_program_with_its_own_backend_installs_a_companion() {
     let (own, _place) = with_a_context();
     assert_eq!(program(&own, &["--host", "own", "status"]), ExitCode::SUCCESS);
-    assert!(!own.state.exists(), "a look at an untouched host records nothing");
+    assert!(!own.state.exists(), "a reading command on an untouched host records nothing");
     assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS, "it is selected by `auto`");
     assert_eq!(own.host.counts().starts, 1);
     assert_eq!(program(&own, &["status"]), ExitCode::SUCCESS);

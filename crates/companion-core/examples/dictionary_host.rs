@@ -275,7 +275,7 @@ async fn reconcile(reconciler: &Reconciler, event: &str) -> Result<Option<Health
     let converged = reconciler.converge().await?;
     let steps: Vec<_> = converged.steps.iter().map(|(step, _outcome)| step.to_string()).collect();
     let health = status(&converged.last).first().map(|companion| companion.health);
-    let result = health.map_or("gone".to_owned(), |health| health.to_string());
+    let result = health.map_or("removed".to_owned(), |health| health.to_string());
     println!("{event}:\n  {}\n  => {result}", steps.join("\n  "));
     Ok(health)
 }

@@ -216,9 +216,9 @@ impl Reconciler {
         only: Option<&BTreeSet<CompanionName>>,
         since: Option<(Reconcile, BTreeSet<CompanionName>)>,
     ) -> Result<Reconcile, ReconcileError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let reconcile = self.reconcile_as_leader(only, since).await;
-        self.events.on_event(&Event::Reconciled(&reconcile, begun.elapsed()));
+        self.events.on_event(&Event::Reconciled(&reconcile, started.elapsed()));
         reconcile
     }
 
@@ -320,7 +320,7 @@ impl Reconciler {
                 return Ok(Convergence { reconciles, steps, last });
             }
             // After steps, reconcile again immediately, unless they are still running.
-            let began = last.outcomes.contains(&Outcome::Begun);
+            let began = last.outcomes.contains(&Outcome::Started);
             if last.steps().is_empty() || began {
                 let pause = last.requeue_after().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
                 // Either way the next reconcile observes the whole state.

@@ -77,9 +77,9 @@ impl Supervisor {
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
-            let begun = Instant::now();
+            let started = Instant::now();
             let hint = std::mem::replace(&mut hinted, Hint::NONE);
-            let is_all = std::mem::take(&mut requested) || begun >= resync_at;
+            let is_all = std::mem::take(&mut requested) || started >= resync_at;
             let reconcile = match last.take().filter(|_| !is_all) {
                 Some(last) => self.reconciler.reconcile_again(last, hint).await,
                 None => self.reconciler.reconcile_once().await,
@@ -87,7 +87,7 @@ impl Supervisor {
             if std::mem::take(&mut by_hint) {
                 // A reconcile that repairs takes as long as the host needs, and the back-off limits repairs.
                 let repairs = reconcile.as_ref().is_ok_and(|done| !done.steps().is_empty());
-                let took = if repairs { Duration::ZERO } else { begun.elapsed() };
+                let took = if repairs { Duration::ZERO } else { started.elapsed() };
                 let (least, most) = HINT_COST;
                 let cost = took.saturating_mul(HINT_SHARE).clamp(least, most);
                 paid_until = paid_until.max(Instant::now()) + cost;
@@ -102,7 +102,7 @@ impl Supervisor {
             let next = now + pause_after(&reconcile, self.resync);
             on_reconcile(&reconcile);
             last = reconcile.ok();
-            let next_event = begun + DEBOUNCE;
+            let next_event = started + DEBOUNCE;
             let next_hint = paid_until.checked_sub(HINT_BURST).unwrap_or(paid_until);
             let request = async {
                 tokio::select! {

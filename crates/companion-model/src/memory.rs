@@ -62,7 +62,7 @@ impl Memory {
     /// Updates the memory from the observed state and the plan, before execution.
     pub fn learn(&mut self, reconcile: &Reconcile) {
         self.reset_backoff(&reconcile.plan, self.now);
-        self.remember_gone(reconcile);
+        self.remember_removed(reconcile);
         self.remember_runs(&reconcile.observed);
     }
 
@@ -96,16 +96,16 @@ impl Memory {
 
     /// Records completed removals, and forgets those whose companion is desired again. If the name belongs to
     /// an unmanaged object, the managed remains are unknown.
-    fn remember_gone(&mut self, Reconcile { desired, observed, plan, .. }: &Reconcile) {
-        self.history.gone.retain(|name, _| desired.removal(name).is_some());
+    fn remember_removed(&mut self, Reconcile { desired, observed, plan, .. }: &Reconcile) {
+        self.history.removed.retain(|name, _| desired.removal(name).is_some());
         for (name, removed) in desired.removed() {
             let file = observed.companions.get(name).and_then(|seen| seen.unit.known());
             let unmanaged =
                 file.is_some_and(|file| matches!(file.state, UnitFileState::Unmanaged { .. }));
             if plan.is_converged_for(name) && !unmanaged {
-                self.history.gone.insert(name.clone(), removed.generation);
+                self.history.removed.insert(name.clone(), removed.generation);
             } else {
-                self.history.gone.remove(name);
+                self.history.removed.remove(name);
             }
         }
     }

@@ -151,7 +151,7 @@ pub enum Outcome {
     /// The call succeeded.
     Done,
     /// It was started and is running; a later reconcile observes its end.
-    Begun,
+    Started,
     /// It was no longer needed.
     NotNeeded,
     /// It failed.

@@ -139,12 +139,12 @@ pub struct Revisions {
 
 /// Returns the status of every companion that is desired, pending deletion, or managed on the host.
 pub fn status(reconcile: &Reconcile) -> Vec<CompanionStatus> {
-    let gone = |name: &CompanionName| {
+    let removed = |name: &CompanionName| {
         reconcile.desired.removal(name).is_some() && reconcile.plan.is_converged_for(name)
     };
     let companions = reconcile.observed.companions.iter();
     companions
-        .filter(|(name, _)| !gone(name))
+        .filter(|(name, _)| !removed(name))
         .map(|(name, seen)| of(name, seen, reconcile))
         .collect()
 }

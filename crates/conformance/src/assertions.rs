@@ -157,7 +157,7 @@ pub(crate) async fn eventually<'a, T>(what: &str, look: impl Fn() -> Looking<'a,
 pub(crate) async fn begin_and_drop<T>(call: impl Future<Output = T>) {
     let mut call = std::pin::pin!(call);
     std::future::poll_fn(|context| {
-        let _begun = call.as_mut().poll(context);
+        let _started = call.as_mut().poll(context);
         std::task::Poll::Ready(())
     })
     .await;

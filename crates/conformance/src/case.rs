@@ -26,7 +26,7 @@ pub struct Case<W: ?Sized> {
 }
 
 impl<W: HostWorld + ?Sized> Case<W> {
-    /// Runs the case in `world`, unless its host lacks a trait that the case needs.
+    /// Runs the case in `world`, unless its host misses a trait that the case needs.
     pub(crate) async fn run(&self, world: &W) -> Outcome {
         let traits = world.traits();
         let missing: Vec<Trait> =

@@ -18,7 +18,7 @@ pub trait ContainerWorld: HostWorld {
     fn containers(&self) -> Arc<dyn ContainerRuntime>;
     /// A name, a different one for each number below 10.
     fn name(&self, number: u8) -> CompanionName;
-    /// Runs a container with the ownership label of its own name.
+    /// Runs a container with the ownership label of its name.
     async fn run_ours(&self, name: &CompanionName);
     /// Creates an exited container with the ownership label.
     async fn leave_ours(&self, name: &CompanionName);

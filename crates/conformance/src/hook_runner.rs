@@ -173,7 +173,7 @@ async fn a_template_that_cannot_be_rendered_is_invalid_and_the_file_stays(world:
     same!(world.mode().await, Some(0o600), "the file stays");
 }
 
-async fn what_was_removed_is_gone_and_removing_it_again_is_a_success(world: &World) {
+async fn what_was_removed_is_removed_and_removing_it_again_is_a_success(world: &World) {
     let (hooks, hook) = (world.hooks(), world.hook());
     hooks.remove(&hook).await.done();
     make(world).await;
@@ -235,10 +235,10 @@ async fn a_commit_that_is_dropped_leaves_a_whole_file_or_none(world: &World) {
     let (hooks, hook) = (world.hooks(), world.hook());
     let rendered = hooks.render(&hook).await.done();
     begin_and_drop(hooks.commit(&hook, rendered, &[])).await;
-    let begun = state(world).await;
+    let started = state(world).await;
     assert!(
-        begun.files.values().all(|file| *file == ConfigFile::Intact),
-        "the files that are there: {begun:?}"
+        started.files.values().all(|file| *file == ConfigFile::Intact),
+        "the files that are there: {started:?}"
     );
     let id = make(world).await;
     same!((usable(world).await, id.epoch), (id, 0), "the dropped commit has no later effect");
@@ -286,7 +286,7 @@ suite! { hook_runner, HookWorld:
     a_modified_file_is_modified_whatever_its_mode,
     a_lost_link_is_made_again_and_the_file_keeps_its_name,
     a_regular_file_at_the_output_is_replaced_by_the_link,
-    what_was_removed_is_gone_and_removing_it_again_is_a_success,
+    what_was_removed_is_removed_and_removing_it_again_is_a_success,
     a_directory_at_the_output_is_a_conflict,
     the_same_inputs_have_another_digest_on_another_host,
     unregistered_hook_is_invalid,

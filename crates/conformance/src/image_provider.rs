@@ -20,7 +20,7 @@ use building::*;
 use pulling::*;
 
 /// A host without an image of the source, one build context that is missing, one that is not, and a
-/// registry of its own.
+/// separate registry.
 #[async_trait]
 pub trait ImageWorld: HostWorld {
     /// The provider.
@@ -143,8 +143,8 @@ suite! { image_provider, ImageWorld:
     an_image_of_a_context_that_changed_is_not_current_and_is_built_again,
     replaced_image_is_dangling_until_it_is_pruned,
     a_dangling_image_is_reported_for_its_own_source_only,
-    pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing,
-    an_image_that_was_built_stays_current_when_its_context_is_gone,
+    pruning_what_is_removed_or_in_use_is_a_success_and_removes_nothing,
+    an_image_that_was_built_stays_current_when_its_context_is_removed,
     an_image_that_was_removed_is_made_again,
     what_one_instance_built_another_one_sees_and_builds_no_more,
     concurrent_requests_for_one_image_return_the_same,
@@ -155,7 +155,7 @@ suite! { image_provider, ImageWorld:
     an_image_with_a_context_is_built_from_it_without_a_registry,
     an_image_without_a_context_is_pulled,
     a_pulled_image_stays_current_whatever_becomes_of_its_registry,
-    a_source_whose_contexts_are_gone_is_pulled,
+    a_source_whose_contexts_are_removed_is_pulled,
     a_later_build_that_fails_leaves_the_image_and_contacts_no_registry,
     a_source_with_neither_context_nor_registry_is_not_found,
     an_image_that_the_registry_does_not_have_is_not_found,

@@ -65,7 +65,7 @@
 //!
 //! All methods of the trait without a default body. For conditions that only some hosts can arrange, such as a full
 //! disk or a hold, the default body returns [`Unarranged`]; a case that needs it is *reported as not run*. It never
-//! counts as held. A case that needs a [`Trait`] which the host lacks is *not of this host*.
+//! counts as held. A case that needs a [`Trait`] which the host does not have is *not of this host*.
 //!
 //! Waits use tokio's clock, so a simulated world may run with a paused one.
 

@@ -10,7 +10,7 @@ use crate::{Failure, Trait, Unarranged};
 pub enum Outcome {
     /// The host keeps the contract.
     Held,
-    /// The case concerns hosts with these traits, which this one lacks.
+    /// The case concerns hosts with these traits, which this one does not have.
     NotOfThisHost(Vec<Trait>),
     /// The world cannot arrange the condition of the case.
     NotArranged(Unarranged),
@@ -115,7 +115,7 @@ impl Report {
         self.names(|outcome| *outcome == Outcome::Held)
     }
 
-    /// Returns the names of the cases that need a trait that the host lacks.
+    /// Returns the names of the cases that need a trait that the host does not have.
     pub fn not_of_this_host(&self) -> Vec<&'static str> {
         self.names(|outcome| matches!(outcome, Outcome::NotOfThisHost(_)))
     }

@@ -59,9 +59,9 @@ impl Dir {
         let mut swept = 0;
         for name in names.filter(|name| temporary_for(name).is_some_and(&wanted)) {
             let status = self.metadata(name)?.as_ref().map(FileStatus::from);
-            let leftover =
+            let stale =
                 status.is_some_and(|status| status.kind.is_file_or_link() && status.is_ours());
-            if leftover && self.unlink(name)? {
+            if stale && self.unlink(name)? {
                 swept += 1;
             }
         }

@@ -12,7 +12,7 @@
 //! - **The mode from the first byte.** Other users can never read a file temporarily, and the `umask` does not change
 //!   the requested mode.
 //!
-//! The crate keeps no state besides the descriptor, starts no thread, and is synchronous: asynchronous callers use a
+//! The crate keeps no state but the descriptor, starts no thread, and is synchronous: asynchronous callers use a
 //! blocking thread, because a network file system may hang.
 //!
 //! Not protected against: other processes of the same user, and root.

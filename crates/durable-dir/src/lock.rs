@@ -28,7 +28,7 @@ impl LockFile {
     /// Takes the lock of the file `name` in `dir`, which is created with the permission bits `mode` if missing; `None`
     /// if another holder has it, in this or another process. Never waits.
     ///
-    /// Any user who may open the file may take the lock, so use `0o600` unless others need it; the mode of our own file
+    /// Any user who may open the file may take the lock, so use `0o600` unless others need it; the mode of the file
     /// is corrected.
     ///
     /// # Errors

@@ -130,7 +130,7 @@ impl From<&Metadata> for FileStatus {
 ///
 /// Only root can reset the change time (inode(7)), so contents modified in place with restored times are detected too.
 /// Two changes within one tick of the file system's clock are not: see [`was_settled`](Self::was_settled). A file system that
-/// does not update the times at once, as of memory-mapped pages or with cached attributes, may hide a change for that time.
+/// does not update the times immediately, as of memory-mapped pages or with cached attributes, may hide a change for that time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileIdentity {
     device: u64,

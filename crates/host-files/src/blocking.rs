@@ -185,16 +185,16 @@ mod tests {
     #[tokio::test]
     async fn work_of_a_cancelled_caller_holds_the_lock_until_it_completes() {
         let lock = Lock::default();
-        let (begun, has_begun) = mpsc::channel();
+        let (started, has_started) = mpsc::channel();
         let (release, held) = mpsc::channel::<()>();
         let work = move || {
-            begun.send(()).unwrap();
+            started.send(()).unwrap();
             let _until_released = held.recv();
             Ok(())
         };
         let other = Arc::clone(&lock);
         let caller = tokio::spawn(async move { run_locked("write", &other, work).await });
-        tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+        tokio::task::spawn_blocking(move || has_started.recv().unwrap()).await.unwrap();
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
         let error = within_locked(SHORT, &lock, || ()).await.unwrap_err();

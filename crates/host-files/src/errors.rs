@@ -15,7 +15,7 @@ use durable_dir::DirError;
 /// |---|---|---|
 /// | `Untrusted`, no permission | `Denied` | the operator must change an owner or a mode, and nothing unmanaged is in the way |
 /// | a read-only file system | `Unavailable` | the operator must mount a writable one |
-/// | `NotARegularFile`, a file for a directory | `Conflict` | somebody else's object is in the way |
+/// | `NotARegularFile`, a file for a directory | `Conflict` | an unmanaged object is in the way |
 /// | `TooLarge`, `InvalidName` | `Invalid` | the same input fails again |
 /// | any other of the system | `Transient` | a retry may succeed: a directory was removed meanwhile, the disk was full, a device failed once |
 ///

@@ -6,7 +6,7 @@
 //! - **Ownership.** Only managed files at a companion's own name are overwritten or removed. Directories, links, files
 //!   with hard links, files of other users and copies are unmanaged.
 //! - **One name, one unit.** A file name that another directory of the host's search path has is not written.
-//! - **Detection of edits.** A unit names the digest of its own text (its rendering), so an edited file differs from one
+//! - **Detection of edits.** A unit names the digest of its text (its rendering), so an edited file differs from one
 //!   of another release.
 //! - **Durability.** A write or removal survives a power loss, and readers see the old file or the new one.
 //! - **One writer at a time.** A write or removal holds the lock of the store and its clones until it completes, also if

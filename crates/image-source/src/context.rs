@@ -212,7 +212,7 @@ impl Digests {
     }
 }
 
-/// Rejects files and directories that another user could modify; a link has no permissions of its own (symlink(7)).
+/// Rejects files and directories that another user could modify; a link has no permissions (symlink(7)).
 fn refuse_untrusted(path: &Path, data: &Metadata) -> PortResult<()> {
     let status = FileStatus::from(data);
     let why = status.distrusted().filter(|_why| status.kind != FileKind::Symlink);

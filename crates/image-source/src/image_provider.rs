@@ -59,7 +59,7 @@ struct Found {
 /// An image with the right name that the engine refuses as damaged.
 struct Damage {
     image: PresentImage,
-    /// A name that it has besides ours.
+    /// Another name that it has.
     other_name: Option<String>,
     error: PortError,
 }

@@ -10,8 +10,8 @@
 //!  prune   ─► ImageEngine::list: still dangling? ─► ImageEngine::remove
 //! ```
 //!
-//! An adapter implements [`ImageEngine`], which decides nothing; [`Images`] makes a provider of it. Besides, an adapter
-//! that starts programs finds here [`Reader`] for files that may hang, [`FileIdentity`] to tell changed files, and
+//! An adapter implements [`ImageEngine`], which decides nothing; [`Images`] makes a provider of it. An adapter
+//! that starts programs finds here [`Reader`] for files that may hang, [`FileIdentity`] to detect changed files, and
 //! [`text`] for what others wrote.
 //!
 //! # Guarantees
@@ -22,7 +22,7 @@
 //! - A damaged image is removed and made again, if it was made for this reference only and no container uses it.
 //! - One reference is provided by one task at a time; the next one finds the image present.
 //! - An unreadable context or image affects only its own companions.
-//! - Besides a damaged one, only nameless images with our labels are removed, by ID, and while no build may need them.
+//! - Only a damaged image and nameless images with our labels are removed, by ID, and while no build may need them.
 //!
 //! # Assumptions
 //! - Names of listed images are full, and an ID identifies the content.

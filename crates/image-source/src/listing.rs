@@ -27,7 +27,7 @@ pub struct ListedImage {
     pub id: ImageId,
     /// Its names in full, each with registry, path, and tag or digest.
     pub names: Vec<String>,
-    /// The full names that it had, or was to get when its build was interrupted. They tell an image of ours from one that was built on top of it, which inherits its
+    /// The full names that it had, or was to get when its build was interrupted. They distinguish an image of ours from one that was built on top of it, which inherits its
     /// labels. An image without them is never removed.
     pub former_names: Vec<String>,
     /// Its labels.
@@ -121,7 +121,7 @@ impl Listing {
         Ok(unmanaged)
     }
 
-    /// Returns a name that `image` has besides the one that it was found by.
+    /// Returns a name of `image` other than the one that it was found by.
     pub(crate) fn other_name(&self, image: &PresentImage) -> Option<&String> {
         let mut listed = self.images.iter().filter(|listed| listed.id == image.id);
         listed.find_map(|listed| listed.other_name(&image.reference))

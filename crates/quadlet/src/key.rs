@@ -1,7 +1,7 @@
 //! The key table: every key that a companion needs, with its section, how its value is read, and what a Podman without it
 //! gets.
 //!
-//! The versions are those of Podman's releases, as `testdata/container-keys.txt` has them with their evidence. The
+//! The versions are those of Podman's releases, as `testdata/container-keys.txt` has them with their sources. The
 //! classes follow from the accessor with which Quadlet reads the key; it is the same in each release that was read.
 
 use crate::{PodmanVersion, RenderError, escape::Refusal};

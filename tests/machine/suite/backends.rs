@@ -76,12 +76,12 @@ fn short_default() -> Undo {
 fn start_waits_for_health_beyond_the_default_limit() {
     let _written = written(|unit| unit);
     let _default = short_default();
-    let begun = Instant::now();
+    let started = Instant::now();
     starting();
     throughout("it waits for its health", 12, || state() == "activating");
     inside("touch /state/healthy");
     until("it is healthy", 15, || (state() == "active").then_some(()));
-    measured("a start with a default limit of 5 s", begun);
+    measured("a start with a default limit of 5 s", started);
     assert_eq!(health(), "healthy");
 }
 
@@ -97,14 +97,14 @@ fn failing_and_hanging_checks_are_unhealthy_and_recover() {
     {
         inside(break_it);
         until("it is unhealthy", 60, || (health() == "unhealthy").then_some(()));
-        assert_eq!(state(), "active", "only people and monitoring are told");
+        assert_eq!(state(), "active", "only people and monitoring notice");
         inside(fix_it);
         until("it is healthy again", 30, || (health() == "healthy").then_some(()));
     }
     assert_eq!(podman(&["inspect", "--format", "{{.Id}}", NAME]).good(), container);
-    let begun = Instant::now();
+    let started = Instant::now();
     systemctl(&["stop", SERVICE]).good();
-    measured("stop of a backend", begun);
+    measured("stop of a backend", started);
     assert_eq!(property(SERVICE, "Result"), "success");
 }
 

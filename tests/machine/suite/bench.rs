@@ -55,9 +55,9 @@ impl Times {
 
 /// How long a call takes.
 fn took(call: impl FnOnce()) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     call();
-    begun.elapsed()
+    started.elapsed()
 }
 
 fn shown(duration: Duration) -> String {

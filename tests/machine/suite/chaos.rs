@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::guest::{number, root, systemctl, tell};
+use crate::guest::{log_value, number, root, systemctl};
 use crate::node::Companion;
 use crate::random::Random;
 
 mod faults;
 mod history;
-mod last_look;
+mod last_sample;
 mod oracle;
 mod real;
 mod report;
@@ -51,14 +51,14 @@ fn every_companion_recovers_and_unmanaged_objects_stay_unchanged() {
     let mut chaos = Chaos::begin(seed);
     chaos.history.note("begin", json!({"seconds": seconds}));
     chaos.run(seconds as f64);
-    last_look::note(&mut chaos.history);
+    last_sample::note(&mut chaos.history);
     chaos.history.note("end", json!({}));
     drop(chaos);
     systemctl(&["stop", "companion.service"]).good();
     let history = history::read(HISTORY);
     let report = report::markdown(&history, seed);
     fs::write(format!("{PLACE}/report.md"), &report).unwrap();
-    tell("chaos", &format!("\n{report}"));
+    log_value("chaos", &format!("\n{report}"));
     site::leave();
     let wrong = oracle::violations(&history);
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -304,8 +304,8 @@ impl Chaos {
             Run::SameIfSeen => unseen,
             Run::Either | Run::Another => true,
         };
-        let told = json!({"number": self.number, "kind": kind.what.to_string(), "whom": whom, "may_end": may_end});
-        self.history.note("fault", told);
+        let entry = json!({"number": self.number, "kind": kind.what.to_string(), "whom": whom, "may_end": may_end});
+        self.history.note("fault", entry);
         let of_daemon = [Fault::ManagerKilled, Fault::ManagerShutDown, Fault::ManagerHeld];
         if of_daemon.into_iter().any(|fault| kind.is(fault)) || kind.reach == Reach::All {
             // A new daemon has no observations yet: an object lost now may cause a restart.
@@ -327,11 +327,11 @@ impl Chaos {
     /// Records the daemon's memory, and whether unmanaged objects are unchanged.
     fn sample(&mut self) {
         if let Some((pid, taken)) =
-            self.daemon.0.and_then(|pid| Some((pid, last_look::taken(pid)?)))
+            self.daemon.0.and_then(|pid| Some((pid, last_sample::taken(pid)?)))
         {
             let [rss, threads, files] = taken;
-            let told = json!({"pid": pid, "rss": rss, "threads": threads, "files": files});
-            self.history.note("daemon", told);
+            let entry = json!({"pid": pid, "rss": rss, "threads": threads, "files": files});
+            self.history.note("daemon", entry);
         }
         let unmanaged = Unmanaged::seen_now();
         let restarting = self.pending.iter().any(|fault| fault.kind.is(Fault::UserManagerStopped));

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
-use crate::guest::{podman, property, tell, until};
+use crate::guest::{log_value, podman, property, until};
 use crate::node::{
     ALL, BITCOIN, CONFIG, Companion, LND, STATE, UNITS, ask_the_node, companion, containers,
     installed, rotate_password,
@@ -155,17 +155,17 @@ fn daemon_with_three_companions_peaks_below_16_mib() {
     rotate_password("the-usual-password-once-more");
     until("the new password is used", 30, || ask_the_node().filter(|status| *status == 200));
     crate::node::edit_context("electrs-ui/index.html", "<!doctype html><p>larger</p>");
-    let begun = Instant::now();
+    let started = Instant::now();
     until("all are ready", 60, || {
         let ready =
-            begun.elapsed() > Duration::from_secs(5) && companion(&["status"]).status == Some(0);
+            started.elapsed() > Duration::from_secs(5) && companion(&["status"]).status == Some(0);
         ready.then_some(())
     });
     reconciles(pid, 3);
     assert!(BITCOIN.is_up() && daemon.pid() == pid);
     let peak = daemon.status("VmHWM");
-    tell("peak memory of the daemon at its start", &idle);
-    tell("peak memory of the daemon after repairs and a build", &peak);
+    log_value("peak memory of the daemon at its start", &idle);
+    log_value("peak memory of the daemon after repairs and a build", &peak);
     let kibibytes: u64 = peak.split(' ').next().unwrap().parse().unwrap();
     assert!(kibibytes < 16 * 1024, "{peak}");
 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
 
-use crate::guest::{Ran, archy, property, root, tell, until};
+use crate::guest::{Ran, archy, log_value, property, root, until};
 use crate::node::{self, STATE, UNITS, companion};
 
 mod kills;
@@ -64,7 +64,7 @@ impl Plan {
 
 #[test]
 fn one_converge_repairs_the_host_after_a_crash_at_any_point() {
-    let begun = Instant::now();
+    let started = Instant::now();
     stage();
     let run = property(BYSTANDER, "InvocationID");
     let which = std::env::var("COMPANION_CRASHES").unwrap_or_default();
@@ -95,14 +95,14 @@ fn one_converge_repairs_the_host_after_a_crash_at_any_point() {
         }
         let (name, seconds) = (workload.name, since.elapsed().as_secs());
         let done = format!("{} of {} plans in {seconds} s", crashed - before, plans.len());
-        tell(&format!("crashes of `{name}`"), &done);
+        log_value(&format!("crashes of `{name}`"), &done);
     }
     leave();
     let listed = archy(&[CRASHING, "crash-points"]).good();
     let missed: Vec<_> = listed.lines().filter(|point| !reached.contains_key(*point)).collect();
     let done = format!("{crashed} of {known} crashed, {not_reached} not reached again");
-    tell("plans", &format!("{done}, in {} s", begun.elapsed().as_secs()));
-    tell("by point", &format!("{reached:?}"));
+    log_value("plans", &format!("{done}, in {} s", started.elapsed().as_secs()));
+    log_value("by point", &format!("{reached:?}"));
     if named {
         return;
     }
@@ -157,8 +157,8 @@ fn crash(workload: &Workload, plan: &Plan) -> bool {
 /// One converge of the ordinary command, then the workload itself if it was not recorded.
 fn recover(workload: &Workload, plan: &Plan) {
     let place = || format!("`{}` crashed at {plan:?}", workload.name);
-    let pass = companion(workload.mend);
-    assert_eq!(pass.status, Some(0), "{}: {pass}", place());
+    let ran = companion(workload.repair);
+    assert_eq!(ran.status, Some(0), "{}: {ran}", place());
     if !(workload.is_done)() {
         let again = companion(workload.command);
         assert!(again.status == Some(0) && (workload.is_done)(), "{}: {again}", place());
@@ -167,13 +167,13 @@ fn recover(workload: &Workload, plan: &Plan) {
     let looked: serde_json::Value = serde_json::from_str(&quiet.stdout).unwrap_or_default();
     assert_eq!(looked["steps"].as_array().map(Vec::len), Some(0), "{}: {quiet}", place());
     // A build that survived the crash ends by itself.
-    let gone = || strays().is_empty().then_some(());
-    until(&format!("no podman is left: {}", place()), 60, gone);
-    assert_eq!(leftovers(), Vec::<String>::new(), "{}", place());
+    let removed = || strays().is_empty().then_some(());
+    until(&format!("no podman is left: {}", place()), 60, removed);
+    assert_eq!(stale_files(), Vec::<String>::new(), "{}", place());
 }
 
 /// Objects that interrupted work may leave: temporary files, unwanted configuration, and replaced rendered files.
-fn leftovers() -> Vec<String> {
+fn stale_files() -> Vec<String> {
     let script = r#"
         for place in "$1"/*/; do
             test -e "$place/web.conf" || test ! -d "$place" || echo "$place"
@@ -183,7 +183,7 @@ fn leftovers() -> Vec<String> {
         done
     "#;
     let empty = archy(&["sh", "-ec", script, "sh", workloads::RENDERED]).good();
-    let mut found = node::leftovers(&[workloads::RENDERED, UNITS, STATE]);
+    let mut found = node::stale_files(&[workloads::RENDERED, UNITS, STATE]);
     found.extend(empty.lines().map(str::to_owned));
     found
 }

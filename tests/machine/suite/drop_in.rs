@@ -46,9 +46,9 @@ fn all_up() -> Option<()> {
 fn old_calls_take_over_units_and_configuration_of_the_previous_manager() {
     clean();
     previous_manager();
-    let begun = Instant::now();
+    let started = Instant::now();
     archy(&[&[PROGRAM, "install"], &APPS[..]].concat()).exits(0);
-    measured("takeover of three companions", begun);
+    measured("takeover of three companions", started);
     for one in ALL {
         assert!(one.unit_text().contains("[X-Companion]"), "{}", one.unit_text());
         assert_eq!(http::get(one.port, "/", &[]).unwrap().status, 200, "{}", one.name);
@@ -69,19 +69,17 @@ fn companions_outlive_the_program_and_lost_units_are_back_within_a_tick() {
     until("all are up", 120, all_up);
     let (before, since) = (containers(), Moment::now());
     systemctl(&["kill", "--signal=KILL", SERVICE]).good();
-    until("the program is gone", 10, || {
-        (property(SERVICE, "ActiveState") != "active").then_some(())
-    });
+    until("the program ended", 10, || (property(SERVICE, "ActiveState") != "active").then_some(()));
     let _again = running();
     throughout("all stay up", 5, || all_up().is_some());
-    let begun = Instant::now();
+    let started = Instant::now();
     for one in ALL {
         fs::remove_file(one.unit()).unwrap();
     }
     until("all units are back", 35, || {
         ALL.into_iter().all(|one| fs::exists(one.unit()).unwrap()).then_some(())
     });
-    measured("three units back after they were deleted", begun);
+    measured("three units back after they were deleted", started);
     until("all are up", 30, all_up);
     assert_eq!(containers(), before);
     assert_eq!(ALL.map(|one| one.starts(&since)), [0; 3]);

@@ -179,21 +179,21 @@ const AS_ARCHY: &str =
 
 /// Polls until there is an answer; fails only if none comes.
 pub(crate) fn until<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(begun.elapsed() < Duration::from_secs(seconds), "within {seconds} s: {what}");
+        assert!(started.elapsed() < Duration::from_secs(seconds), "within {seconds} s: {what}");
         thread::sleep(Duration::from_millis(100));
     }
 }
 
 /// Asserts that a condition stays true for a while.
 pub(crate) fn throughout(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(seconds) {
-        assert!(holds(), "after {:?}: {what}", begun.elapsed());
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(seconds) {
+        assert!(holds(), "after {:?}: {what}", started.elapsed());
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -205,10 +205,10 @@ pub(crate) fn number(variable: &str, usual: u64) -> u64 {
 
 /// Prints a measured duration.
 pub(crate) fn measured(what: &str, since: Instant) {
-    tell(what, &format!("{:.2} s", since.elapsed().as_secs_f64()));
+    log_value(what, &format!("{:.2} s", since.elapsed().as_secs_f64()));
 }
 
 /// The same for a number that is no duration.
-pub(crate) fn tell(what: &str, value: &str) {
+pub(crate) fn log_value(what: &str, value: &str) {
     println!("measured: {what}: {value}");
 }

@@ -19,12 +19,12 @@ fn changed_build_context_is_built_and_restarts_once() {
     installed();
     let _daemon = Daemon::resyncing(2);
     let (since, other) = (Moment::now(), LND.container());
-    let begun = Instant::now();
+    let started = Instant::now();
     edit_context("electrs-ui/index.html", "<!doctype html><p>a new page</p>");
     until("the new page is there", 60, || {
         http::get(ELECTRS.port, "/", &[]).ok().filter(|page| page.text.contains("a new page"))
     });
-    measured("changed context on the page", begun);
+    measured("changed context on the page", started);
     let id = ELECTRS.container();
     throughout("it is left alone", 7, || ELECTRS.container() == id);
     assert_eq!(ELECTRS.starts(&since), 1);
@@ -77,9 +77,9 @@ fn built_or_pulled_image_is_repaired_without_its_registry() {
     podman(&["push", "--tls-verify=false", &built, &pushed]).good();
     podman(&["image", "rm", "--force", &built]).good();
     set_in_catalog("context_directories = []");
-    let begun = Instant::now();
+    let started = Instant::now();
     companion(&["install", "lnd"]).exits(0);
-    measured("install of one app, image pulled, to ready", begun);
+    measured("install of one app, image pulled, to ready", started);
     assert_eq!(Some(LND.unit_image()), image_id(&pushed), "{}", LND.unit_text());
     assert!(LND.is_up());
     assert!(!asked_the_registry(|| {

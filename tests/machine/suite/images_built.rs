@@ -62,7 +62,7 @@ fn multi_stage_builds_leave_one_image() {
     });
     all_ready(60);
     assert_eq!(ELECTRS.running_image(), ELECTRS.unit_image());
-    until("the image of before is gone", 60, || {
+    until("the earlier image is removed", 60, || {
         (!images().contains(&format!("sha256:{old}"))).then_some(())
     });
     assert_eq!(images().len(), images_before.len(), "{:?}", images());
@@ -93,7 +93,7 @@ fn multi_stage_builds_leave_one_image() {
     companion(&["install", "electrumx"]).exits(0);
     all_ready(60);
     // A replaced image is removed after the newer one has run for a while.
-    until("the image of before is gone", 60, || {
+    until("the earlier image is removed", 60, || {
         (images().len() == images_before.len()).then_some(())
     });
     drop(daemon);
@@ -164,9 +164,9 @@ fn unresponsive_build_context_blocks_no_other_companion() {
 
     for _ in 0..3 {
         systemctl(&["stop", &LND.service()]).good();
-        let begun = LND.loses_its_unit();
+        let started = LND.loses_its_unit();
         LND.comes_up(60);
-        measured("another back while a context hangs", begun);
+        measured("another back while a context hangs", started);
     }
     // After about thirty observations only one read waits for it.
     std::thread::sleep(Duration::from_secs(30));

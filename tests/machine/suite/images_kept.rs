@@ -49,7 +49,7 @@ fn without_base() -> Undo {
     back
 }
 
-/// Gives the name of `one`'s build to an image with the labels of its own and another page.
+/// Gives the name of `one`'s build to an image with the its labels and another page.
 fn sideload(one: Companion) -> String {
     let (ours, archive) = (one.unit_image(), "/home/archy/sideloaded.tar");
     by_root(&format!(
@@ -82,17 +82,17 @@ fn pruned_images_return_without_base_image_and_registry() {
     let _base = without_base();
     let _daemon = Daemon::resyncing(2);
     let asked = asked_the_registry(|| {
-        let begun = Instant::now();
+        let started = Instant::now();
         for one in ALL {
             podman(&["kill", one.name]);
         }
-        // All at once: systemd starts them again in 10 s.
-        until("the images are gone", 20, || {
+        // All together: systemd starts them again in 10 s.
+        until("the images are removed", 20, || {
             podman(&["system", "prune", "--all", "--force"]).good();
             ALL.into_iter().all(|one| image_id(&one.tag()).is_none()).then_some(())
         });
         all_ready(90);
-        measured("all back from archives after a prune", begun);
+        measured("all back from archives after a prune", started);
     });
     assert!(!asked);
     assert_eq!(ALL.map(Companion::unit_image), images);

@@ -21,7 +21,7 @@ const BASE: &str = "localhost/companion-base:latest";
 const TIMEOUT: u64 = 45;
 
 /// A fault of the rendered file, by a program of archy's.
-fn harm(script: &str, file: &str) {
+fn fault(script: &str, file: &str) {
     archy(&["sh", "-ec", script, "sh", file]).good();
 }
 
@@ -64,7 +64,7 @@ impl Rendered {
     /// Waits until only the next epoch exists, and asserts the number of starts.
     fn is_replaced_by_the_next_epoch(&self, starts: usize) {
         let next = next_epoch(&self.file);
-        until("the next epoch runs, and the file before is gone", TIMEOUT, || {
+        until("the next epoch runs, and the earlier file is removed", TIMEOUT, || {
             let is_only = rendered_files(CONFIG) == [next.clone()].into();
             (is_only && BITCOIN.status().1 == Some(0)).then_some(())
         });
@@ -88,7 +88,7 @@ fn harmed_rendered_file_is_replaced_by_the_next_epoch_with_one_restart() {
         let rendered = Rendered::installed();
         let _daemon = Daemon::resyncing(1);
         let before = last_event();
-        harm(script, &rendered.file);
+        fault(script, &rendered.file);
         rendered.is_replaced_by_the_next_epoch(1);
         if script != EDIT {
             continue;
@@ -110,7 +110,7 @@ fn harmed_rendered_file_is_replaced_by_the_next_epoch_with_one_restart() {
 fn command_alone_replaces_what_started_from_a_harmed_file() {
     let rendered = Rendered::installed();
     let old = BITCOIN.container();
-    harm(EDIT, &rendered.file);
+    fault(EDIT, &rendered.file);
     podman(&["kill", "--signal=KILL", BITCOIN.name]).good();
     until("systemd started it from the edited file", TIMEOUT, || {
         (BITCOIN.container() != old && is_owned()).then_some(())
@@ -120,7 +120,7 @@ fn command_alone_replaces_what_started_from_a_harmed_file() {
 
     let rendered = Rendered::installed();
     systemctl(&["stop", &BITCOIN.service()]).good();
-    harm("rm \"$1\"", &rendered.file);
+    fault("rm \"$1\"", &rendered.file);
     companion(&["reconcile"]).exits(0);
     rendered.is_replaced_by_the_next_epoch(1);
 }

@@ -15,9 +15,9 @@ use crate::node::{
 fn three_apps_get_three_units_services_and_pages() {
     clean();
     assert_eq!(companion(&["status"]).exits(0).stdout.trim(), NOTHING);
-    let begun = Instant::now();
+    let started = Instant::now();
     install_all().exits(0);
-    measured("install of three apps, images built, to ready", begun);
+    measured("install of three apps, images built, to ready", started);
     for one in ALL {
         assert!(one.unit_text().contains("[X-Companion]"), "{}", one.unit_text());
         assert!(one.is_active(), "{}", one.name);
@@ -35,9 +35,9 @@ fn three_apps_get_three_units_services_and_pages() {
     let before = containers();
     for daemon in [false, true] {
         let _daemon = daemon.then(|| Daemon::resyncing(1));
-        let begun = Instant::now();
+        let started = Instant::now();
         install_all().exits(0);
-        measured("install of what is installed", begun);
+        measured("install of what is installed", started);
         assert_eq!(containers(), before);
     }
 }
@@ -129,7 +129,7 @@ fn waiting_page_goes_over_when_the_guardian_answers() {
 
 /// A unit of the previous manager: without an ownership label, in an older form. Its memory limit is omitted, because
 /// `podman run --memory` is refused without the memory controller in the guest.
-const PREDECESSORS: &str = "[Unit]
+const PREVIOUS_MANAGERS: &str = "[Unit]
 Description=Archipelago companion UI: archy-lnd-ui
 After=network-online.target
 Wants=network-online.target
@@ -157,7 +157,7 @@ fn container_of_the_previous_manager_is_adopted_under_its_name() {
     clean();
     let base = "localhost/companion-base:latest";
     podman(&["tag", base, "localhost/lnd-ui:latest"]).good();
-    write(&LND.unit(), PREDECESSORS);
+    write(&LND.unit(), PREVIOUS_MANAGERS);
     let at_once = "[Service]\nExecStart=\nExecStart=/bin/true\n";
     write(&format!("{USER_UNITS}/{NETWORK_WAIT}.d/at-once.conf"), at_once);
     systemctl(&["daemon-reload"]).good();

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::daemon::Daemon;
 use crate::guest::{
-    archy, measured, number, podman, root, spawn_archy, systemctl, tell, throughout, until, write,
+    archy, log_value, measured, number, podman, root, spawn_archy, systemctl, throughout, until,
+    write,
 };
 use crate::node::{
     ALL, APPS, CATALOG, COMPANION, CONFIG, Companion, ELECTRS, LND, Moment, STATE, clean,
@@ -99,12 +100,12 @@ fn catalog_change_is_applied_with_one_restart() {
     measured("unit of a companion that was added later", MY_UI.loses_its_unit());
     let change = |what: &str, text: &str, holds: &str| {
         let since = Moment::now();
-        let begun = Instant::now();
+        let started = Instant::now();
         save(&format!("{before}{text}"));
         until(&format!("the new {what} is in the unit"), SOON, || {
             MY_UI.unit_text().contains(holds).then_some(())
         });
-        measured(&format!("new {what} in the unit"), begun);
+        measured(&format!("new {what} in the unit"), started);
         companion(&["reconcile"]).exits(0);
         until("it is up", 30, || MY_UI.is_active().then_some(()));
         companion(&["wait", "my-app"]).exits(0);
@@ -115,12 +116,12 @@ fn catalog_change_is_applied_with_one_restart() {
     change("image", &my_ui(18100, "2", "one"), &image);
     change("environment", &my_ui(18100, "2", "two"), "PAGE=two");
     let named = before.replace("[node]\n", "[node]\nhost_names = [\"node.example\"]\n");
-    let begun = Instant::now();
+    let started = Instant::now();
     save(&format!("{named}{}", my_ui(18100, "2", "two")));
     until("the host name is rendered", SOON, || {
         fs::read_to_string(CONFIG).unwrap().contains("node.example").then_some(())
     });
-    measured("new host name in the rendered file", begun);
+    measured("new host name in the rendered file", started);
     companion(&["reconcile"]).exits(0);
     let (units, ids) = (ALL.map(Companion::unit_text), containers());
     throughout("all of it holds", 60, || {
@@ -199,7 +200,7 @@ fn invalid_catalog_is_reported_with_its_line_and_changes_nothing() {
         assert!(status.stdout.lines().all(|line| line.contains("ready")), "{status}");
         companion(&["install", "lnd"]).exits(2);
         companion(&["remove", "electrumx"]).exits(0);
-        until("it is gone", 20, || (!ELECTRS.is_active()).then_some(()));
+        until("it is removed", 20, || (!ELECTRS.is_active()).then_some(()));
         assert_eq!(companion(&["logs", LND.name]).status, Some(0));
         assert!(companion(&["doctor"]).words().contains(words));
         save(&good);
@@ -282,7 +283,7 @@ fn concurrent_processes_end_at_the_last_intents_without_flapping() {
             "a unit is written once after each removal: {written} {removed}"
         );
     }
-    tell("processes that installed or removed", &asked.to_string());
+    log_value("processes that installed or removed", &asked.to_string());
     let quiet = events.last();
     throughout("nothing is done when nothing is asked", 5, || {
         events_after(quiet).iter().all(|event| event["kind"] == "state")

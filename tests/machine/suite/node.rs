@@ -95,10 +95,10 @@ impl Companion {
 
     /// Deletes its unit and waits until it is back; returns when that began.
     pub(crate) fn loses_its_unit(self) -> Instant {
-        let begun = Instant::now();
+        let started = Instant::now();
         fs::remove_file(self.unit()).unwrap();
         until("its unit is back", 60, || fs::metadata(self.unit()).ok());
-        begun
+        started
     }
 
     /// Changes its unit, as an operator would.
@@ -148,7 +148,7 @@ impl Companion {
     }
 
     /// Whether no object of it is left.
-    pub(crate) fn is_gone(self) -> bool {
+    pub(crate) fn is_absent(self) -> bool {
         !fs::exists(self.unit()).unwrap()
             && self.property("LoadState") == "not-found"
             && self.property("ActiveState") == "inactive"
@@ -220,7 +220,7 @@ pub(crate) fn all_ready(seconds: u64) {
 
 /// The message that the daemon shows in its status: the first warning or error, or that all is well.
 pub(crate) fn logged_by_the_daemon(words: &str) -> String {
-    until(&format!("the daemon tells of: {words}"), 60, || {
+    until(&format!("the daemon logs: {words}"), 60, || {
         let text = property("companion.service", "StatusText");
         text.contains(words).then_some(text)
     })
@@ -235,7 +235,7 @@ pub(crate) fn is_recorded(app: &str) -> bool {
 
 /// The container ids of all three.
 pub(crate) fn containers() -> BTreeMap<&'static str, String> {
-    let id = |one: Companion| one.container().unwrap_or_else(|| panic!("{} is gone", one.name));
+    let id = |one: Companion| one.container().unwrap_or_else(|| panic!("{} is removed", one.name));
     ALL.into_iter().map(|one| (one.name, id(one))).collect()
 }
 
@@ -271,7 +271,7 @@ pub(crate) fn ask_the_node() -> Option<u16> {
 
 /// Remains of interrupted work: temporary files below these directories, units staged for the generator, and
 /// containers without a running service. A directory that cannot be searched is reported, too.
-pub(crate) fn leftovers(directories: &[&str]) -> Vec<String> {
+pub(crate) fn stale_files(directories: &[&str]) -> Vec<String> {
     let script = r#"
         find "$@" /run/user/1000/companion -name '.*.tmp' 2>&1 || echo "these cannot be searched: $*"
         for stage in /run/user/1000/companion-stage-*; do

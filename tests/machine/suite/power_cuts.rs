@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::guest::{archy, podman, property, root, systemctl, tell, write};
+use crate::guest::{archy, log_value, podman, property, root, systemctl, write};
 use crate::http;
 use crate::node::{
     self, ALL, APPS, BITCOIN, CATALOG, COMPANION, CONTEXTS, Companion, ELECTRS, LND, PASSWORD,
@@ -145,15 +145,15 @@ fn work_until_a_cut() {
     // `timeout` exits with 128 plus the signal number; 6 is SIGABRT.
     let aborted = !point.is_empty() && matches!(ran.status, Some(134) | None);
     assert!(aborted || ran.status == Some(0), "{ran}");
-    tell("work", if aborted { "aborted at its point" } else { "done" });
+    log_value("work", if aborted { "aborted at its point" } else { "done" });
 }
 
 #[test]
 fn after_a_cut() {
     let (work, done) = (Work::asked(), variable("COMPANION_CUT_DONE") == "yes");
-    let (begun, booted) = (Instant::now(), age_of_the_boot());
+    let (started, booted) = (Instant::now(), age_of_the_boot());
     if !has_daemon() {
-        // Podman loses a container now and then when several start at once after a boot. The companion is then between
+        // Podman loses a container now and then when several start together after a boot. The companion is then between
         // restarts, of which the command exits with 1, and systemd starts it again. The next reconcile does the rest.
         eventually("the command reconciles", || {
             let ran = companion(&["reconcile"]);
@@ -163,13 +163,13 @@ fn after_a_cut() {
     }
     eventually("recorded companions follow their inputs", all_follow_their_inputs);
     eventually("nothing is left to do", is_settled);
-    tell("recovered", &format!("{:.1} s", booted + begun.elapsed().as_secs_f64()));
+    log_value("recovered", &format!("{:.1} s", booted + started.elapsed().as_secs_f64()));
     for app in APPS {
         let either = !done && (work == Work::Install || (work == Work::Removal && app == REMOVED));
         let wanted = !(work == Work::Removal && app == REMOVED);
         assert!(either || is_recorded(app) == wanted, "intent for {app} is lost{}", report());
     }
-    eventually("nothing is left over", || leftovers().is_empty());
+    eventually("nothing is left over", || stale_files().is_empty());
     eventually("unmanaged unit runs", || property("unmanaged.service", "SubState") == "running");
     assert_eq!(fs::read_to_string(UNMANAGED).unwrap(), UNMANAGED_TEXT);
     assert!(image_id(BASE).is_some());
@@ -177,9 +177,9 @@ fn after_a_cut() {
 
 /// Polls; fails with the state of the host.
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(LIMIT), "{what}{}", report());
+        assert!(started.elapsed() < Duration::from_secs(LIMIT), "{what}{}", report());
         thread::sleep(Duration::from_millis(200));
     }
 }
@@ -193,7 +193,7 @@ fn age_of_the_boot() -> f64 {
     uptime.split(' ').next().unwrap().parse::<f64>().unwrap() - ticks / 100.0
 }
 
-/// Whether each companion that is recorded is up with the inputs on the disk, and each other one is gone.
+/// Whether each companion that is recorded is up with the inputs on the disk, and each other one is absent.
 fn all_follow_their_inputs() -> bool {
     APPS.into_iter().zip(ALL).all(|(app, one)| {
         if is_recorded(app) {
@@ -222,8 +222,8 @@ fn is_settled() -> bool {
     plan["steps"].as_array().is_some_and(Vec::is_empty) && companion(&["status"]).status == Some(0)
 }
 
-fn leftovers() -> Vec<String> {
-    node::leftovers(&["/var/lib/archipelago", UNITS, STATE])
+fn stale_files() -> Vec<String> {
+    node::stale_files(&["/var/lib/archipelago", UNITS, STATE])
 }
 
 /// What an operator would look at.
@@ -234,5 +234,5 @@ fn report() -> String {
     let podmans = commands.map(|words| podman(words).to_string());
     let find = ["find", STATE, UNITS, "/var/lib/archipelago", "-type", "f", "-printf", "%p %s\n"];
     let files = root(&find);
-    format!("\n{}\n{}\n{files}\nleft over: {:?}", ours.concat(), podmans.concat(), leftovers())
+    format!("\n{}\n{}\n{files}\nleft over: {:?}", ours.concat(), podmans.concat(), stale_files())
 }

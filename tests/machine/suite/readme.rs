@@ -98,7 +98,7 @@ impl Drop for Newcomer {
             until userdel --remove newcomer || test ! -d /home/newcomer; do sleep 0.2; done
             rm -f /tmp/base.tar
         "#;
-        let _gone = root(&["sh", "-c", script, "sh", &self.id]);
+        let _removed = root(&["sh", "-c", script, "sh", &self.id]);
     }
 }
 

@@ -13,10 +13,10 @@ fn removed_app_leaves_no_objects_and_other_apps_unchanged() {
     let others = [LND, ELECTRS].map(Companion::container);
     let directory = Path::new(CONFIG).parent().unwrap();
     assert!(directory.is_dir());
-    let begun = Instant::now();
+    let started = Instant::now();
     companion(&["remove", "bitcoin-knots"]).exits(0);
-    measured("removal of one app", begun);
-    assert!(BITCOIN.is_gone());
+    measured("removal of one app", started);
+    assert!(BITCOIN.is_absent());
     assert!(!fs::exists(directory).unwrap(), "{} is left", directory.display());
     let (status, _) = BITCOIN.status();
     assert_eq!(status["health"], "not-installed");
@@ -37,7 +37,7 @@ fn removal_deletes_rendered_files_without_the_link() {
     ] {
         archy(&["sh", "-ec", script, "sh", CONFIG]).good();
         companion(&["remove", "bitcoin-knots"]).exits(0);
-        assert!(BITCOIN.is_gone() && !fs::exists(directory).unwrap(), "{script}");
+        assert!(BITCOIN.is_absent() && !fs::exists(directory).unwrap(), "{script}");
         companion(&["install", "bitcoin-knots"]).exits(0);
         assert!(BITCOIN.is_up(), "{script}");
     }

@@ -16,13 +16,13 @@ use crate::node::{
 const RESYNC: u64 = 5;
 const TIMEOUT: u64 = 2 * (RESYNC + 10);
 
-/// Injects `harm`, and waits until `one` is up in another container than before.
-fn comes_back(what: &str, one: Companion, harm: impl FnOnce()) {
+/// Injects `fault`, and waits until `one` is up in another container than before.
+fn comes_back(what: &str, one: Companion, fault: impl FnOnce()) {
     let old = one.container().unwrap();
-    let begun = Instant::now();
-    harm();
+    let started = Instant::now();
+    fault();
     until(what, TIMEOUT, || one.container().filter(|id| *id != old && one.is_up()));
-    measured(&format!("{what}, back"), begun);
+    measured(&format!("{what}, back"), started);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn pause(one: Companion) {
     podman(&["pause", one.name]).good();
 }
 
-/// What is harmed, of which companion, and how.
+/// What is affected, of which companion, and how.
 type Case = (&'static str, Companion, fn(Companion));
 
 #[test]
@@ -102,8 +102,8 @@ fn harmed_container_or_service_is_replaced() {
             systemctl(&["stop", &one.service()]).good();
         }),
     ];
-    for (what, one, harm) in cases {
-        comes_back(what, one, || harm(one));
+    for (what, one, fault) in cases {
+        comes_back(what, one, || fault(one));
         assert_eq!(one.property("Result"), "success", "{what}");
         let names = podman(&["ps", "--all", "--format", "{{.Names}}"]).good();
         assert_eq!(names.lines().filter(|name| *name == one.name).count(), 1, "{what}");
@@ -128,7 +128,7 @@ fn service_at_its_start_limit_is_reset_and_started() {
     write(&format!("{USER_UNITS}/{}.d/limit.conf", ELECTRS.service()), limit);
     systemctl(&["daemon-reload"]).good();
     for _ in 0..6 {
-        let _gone = podman(&["kill", "--signal=KILL", ELECTRS.name]);
+        let _removed = podman(&["kill", "--signal=KILL", ELECTRS.name]);
         until("it runs or has failed", 20, || {
             let there =
                 || ELECTRS.container().is_some() && ELECTRS.property("SubState") == "running";
@@ -136,10 +136,10 @@ fn service_at_its_start_limit_is_reset_and_started() {
         });
     }
     assert_eq!(ELECTRS.property("ActiveState"), "failed");
-    let begun = Instant::now();
+    let started = Instant::now();
     let _daemon = Daemon::resyncing(RESYNC);
     ELECTRS.comes_up(TIMEOUT);
-    measured("service at its start limit, back after the daemon's start", begun);
+    measured("service at its start limit, back after the daemon's start", started);
 }
 
 #[test]
@@ -160,5 +160,5 @@ fn rotated_password_causes_one_restart() {
     assert_eq!(ask_the_node(), Some(200));
     let new = rendered_file(CONFIG).unwrap();
     assert!(new != old && BITCOIN.unit_text().contains(&format!("{new}:")), "{new}");
-    assert_eq!(rendered_files(CONFIG), [new].into(), "the old password is gone");
+    assert_eq!(rendered_files(CONFIG), [new].into(), "the old password is removed");
 }

@@ -83,7 +83,7 @@ const LND_CONFIG: &str = "/var/lib/archipelago/lnd-ui/nginx.conf";
 
 /// Every message source: a failing hook, build, start, write or removal, each under a daemon that resyncs.
 fn storm(said: &mut Vec<Ran>) {
-    let mut tell = |arguments: &[&str]| said.push(companion(arguments));
+    let mut run = |arguments: &[&str]| said.push(companion(arguments));
     let sabotage: [(&str, &str); 9] = [
         ("chmod 0644 $CONFIG; chmod 0755 $(dirname $CONFIG)", "true"),
         ("rm -f $CONFIG; mkdir $CONFIG", "rmdir $CONFIG"),
@@ -99,27 +99,27 @@ fn storm(said: &mut Vec<Ran>) {
         ("chmod 0000 $PASSWORD", "chmod 0600 $PASSWORD"),
         ("mv $STATE/host-key $STATE/key; printf short >$STATE/host-key", "rm -f $STATE/key"),
     ];
-    for (harm, mend) in sabotage {
+    for (fault, repair) in sabotage {
         let script = |text: &str| {
             let places = format!(
                 "CONFIG={CONFIG} PASSWORD={PASSWORD} UNITS=$HOME/.config/containers/systemd STATE=$HOME/.local/state/companion"
             );
             archy(&["sh", "-c", &format!("{places}; {text}")])
         };
-        script(harm);
-        tell(&["-vvv", "reconcile"]);
-        tell(&["-vvv", "status"]);
-        tell(&["--json", "plan"]);
-        script(mend);
-        tell(&["-vvv", "reconcile"]);
+        script(fault);
+        run(&["-vvv", "reconcile"]);
+        run(&["-vvv", "status"]);
+        run(&["--json", "plan"]);
+        script(repair);
+        run(&["-vvv", "reconcile"]);
     }
     edit_context(
         "bitcoin-ui/Dockerfile",
         "FROM localhost/companion-base:latest\nRUN env; cat /proc/*/environ; exit 7\n",
     );
-    tell(&["-vvv", "reconcile"]);
+    run(&["-vvv", "reconcile"]);
     systemctl(&["mask", "--now", &BITCOIN.service()]);
-    tell(&["-vvv", "install", "bitcoin-knots"]);
+    run(&["-vvv", "install", "bitcoin-knots"]);
     systemctl(&["unmask", &BITCOIN.service()]);
     podman(&["kill", BITCOIN.name]);
     for arguments in [
@@ -129,7 +129,7 @@ fn storm(said: &mut Vec<Ran>) {
         &["logs", "--lines=1000", BITCOIN.name],
         &["catalog"],
     ] {
-        tell(arguments);
+        run(arguments);
     }
 }
 

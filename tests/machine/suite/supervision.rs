@@ -34,8 +34,8 @@ fn deleted_unit_file_is_restored_within_a_resync_without_a_restart() {
     let _daemon = Daemon::start();
     undisturbed(|| {
         for one in ALL {
-            let begun = one.loses_its_unit();
-            measured(&format!("unit of {} back after it was deleted", one.name), begun);
+            let started = one.loses_its_unit();
+            measured(&format!("unit of {} back after it was deleted", one.name), started);
         }
         all_ready(30);
     });
@@ -47,8 +47,8 @@ fn deleted_unit_directory_is_restored_within_a_resync() {
     installed();
     let _daemon = Daemon::start();
     undisturbed(|| {
-        let begun = Instant::now();
-        // At once: the daemon restores the first unit while others are still deleted.
+        let started = Instant::now();
+        // Immediately: the daemon restores the first unit while others are still deleted.
         let deleted = format!("{UNITS}.deleted");
         fs::rename(UNITS, &deleted).unwrap();
         fs::remove_dir_all(deleted).unwrap();
@@ -56,7 +56,7 @@ fn deleted_unit_directory_is_restored_within_a_resync() {
             ALL.into_iter().all(|one| fs::exists(one.unit()).unwrap()).then_some(())
         });
         all_ready(45);
-        measured("unit directory back after it was deleted", begun);
+        measured("unit directory back after it was deleted", started);
     });
     assert!(ALL.into_iter().all(|one| one.unit_text().contains("[X-Companion]")));
 }
@@ -65,10 +65,10 @@ fn deleted_unit_directory_is_restored_within_a_resync() {
 fn systemd_restarts_a_companion_without_the_daemon() {
     installed();
     let old = LND.container().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     podman(&["kill", "--signal=KILL", LND.name]).good();
     until("another container runs", 40, || LND.container().filter(|id| *id != old && LND.is_up()));
-    measured("killed container back, by systemd alone", begun);
+    measured("killed container back, by systemd alone", started);
 }
 
 /// The daemon's unit and program are outside of the home, as a package installs them.
@@ -99,8 +99,8 @@ fn daemon_older_than_the_mount_of_its_home_starts_all_companions() {
     );
     until("the daemon runs", 30, Daemon::find);
     assert!(ALL.into_iter().all(|one| !one.is_active()), "systemd found no unit");
-    let begun = Instant::now();
+    let started = Instant::now();
     root(&["mount", "--bind", "/home/archy.real", "/home/archy"]).good();
     all_up(60);
-    measured("all companions up after the mount of the home", begun);
+    measured("all companions up after the mount of the home", started);
 }

@@ -11,25 +11,25 @@ use crate::node::{
     containers, installed,
 };
 
-const FOREIGN: &str =
+const UNMANAGED: &str =
     "[Container]\nImage=localhost/companion-base:latest\nContainerName=archy-lnd-ui\n";
 
 #[test]
 fn unmanaged_unit_with_the_same_name_is_kept_and_reported() {
     installed();
     companion(&["remove", "lnd"]).exits(0);
-    write(&LND.unit(), FOREIGN);
+    write(&LND.unit(), UNMANAGED);
     companion(&["install", "lnd"]).exits(1);
     let (status, exit) = LND.status();
     assert_eq!(exit, Some(1), "{status}");
     assert_eq!(status["conditions"][0]["reason"], "conflict", "{status}");
     {
         let _daemon = Daemon::resyncing(1);
-        throughout("it is left alone", 4, || LND.unit_text() == FOREIGN);
+        throughout("it is left alone", 4, || LND.unit_text() == UNMANAGED);
         assert!(!LND.is_active());
     }
     companion(&["remove", "lnd"]);
-    assert_eq!(LND.unit_text(), FOREIGN, "a removal concerns only what is ours");
+    assert_eq!(LND.unit_text(), UNMANAGED, "a removal concerns only what is ours");
     assert!(ELECTRS.is_up());
 }
 

@@ -22,11 +22,11 @@ fn main() -> ExitCode {
     };
     let hours = numbers.first().copied().unwrap_or(YEAR);
     let seed = numbers.get(1).copied().unwrap_or(1);
-    let begun = Instant::now();
+    let started = Instant::now();
     match soak(seed, hours) {
         Ok(report) => {
             print!("{report}");
-            println!("{:.1} s", begun.elapsed().as_secs_f64());
+            println!("{:.1} s", started.elapsed().as_secs_f64());
             for finding in &report.findings {
                 println!("{finding}");
             }

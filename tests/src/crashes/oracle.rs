@@ -59,14 +59,14 @@ fn companion(world: &World, specs: &Specs, name: &CompanionName) -> Option<Compa
     let slot = world.slot(name)?;
     let wanted = match slot.intent {
         Some(Intent::Exists { spec, .. }) => specs.get(spec),
-        Some(Intent::Gone { .. }) | None => None,
+        Some(Intent::Absent { .. }) | None => None,
     };
     let hooks = specifications().into_iter().filter(|spec| spec.name == *name);
     let mut outputs = hooks.filter_map(|spec| Some(spec.hook?.output));
     Some(Companion {
         intent: slot.intent.map(|intent| match intent {
             Intent::Exists { spec, .. } => (true, Some(spec)),
-            Intent::Gone { spec, .. } => (false, spec),
+            Intent::Absent { spec, .. } => (false, spec),
         }),
         image: wanted.and_then(|spec| world.image_state(&spec.image).ok()),
         config: outputs.find_map(|output| world.files.rendered(&output)),

@@ -21,7 +21,7 @@ use crate::simulation::{Intent, ManagedHost};
 pub(super) const ORIGIN: Duration = Duration::from_secs(60);
 
 /// Maximum runs of converge until the host matches the desired state.
-const PASSES: usize = 3;
+const CONVERGES: usize = 3;
 
 /// The start of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub(super) struct Finished {
     /// The cost.
     pub(super) counts: Counts,
     /// Runs of converge after the last step until the host matched the desired state.
-    pub(super) passes: usize,
+    pub(super) converges: usize,
     /// Time from the last step until then.
     pub(super) took: Duration,
 }
@@ -70,9 +70,9 @@ pub(super) async fn base(base: Base) -> Result<World, String> {
         host.install(&spec);
     }
     let node = Node::of(host);
-    let _ = pass(&node.host, &node.reconciler).await?;
+    let _ = converge(&node.host, &node.reconciler).await?;
     node.sleep(ORIGIN.as_secs()).await;
-    let _ = pass(&node.host, &node.reconciler).await?;
+    let _ = converge(&node.host, &node.reconciler).await?;
     as_desired(&node.host)?;
     Ok(node.host.world().rebased(node.host.now(), ORIGIN))
 }
@@ -90,16 +90,16 @@ async fn host_of(world: &World) -> FakeHost {
 }
 
 /// Converges and checks the result; an app reported as removed must stay removed.
-async fn pass(host: &FakeHost, manager: &Reconciler) -> Result<Convergence, String> {
+async fn converge(host: &FakeHost, manager: &Reconciler) -> Result<Convergence, String> {
     sound(host, manager.converge().await)
 }
 
 fn sound(
     host: &FakeHost,
-    pass: Result<Convergence, ReconcileError>,
+    convergence: Result<Convergence, ReconcileError>,
 ) -> Result<Convergence, String> {
-    let pass = pass.map_err(|error| error.chain())?;
-    let last = &pass.last;
+    let convergence = convergence.map_err(|error| error.chain())?;
+    let last = &convergence.last;
     rules_kept(last)?;
     // An intent is promised only after it is durable.
     if host.world().record_is_durable() {
@@ -107,7 +107,7 @@ fn sound(
         let finished = removed.filter(|name| last.plan.is_converged_for(name));
         finished.for_each(|name| host.removal_finished(name));
     }
-    Ok(pass)
+    Ok(convergence)
 }
 
 impl<'w> Run<'w> {
@@ -124,7 +124,7 @@ impl<'w> Run<'w> {
         let managed = ManagedHost::new(host, Box::new(Node::reconciler_of));
         if !start.crashed {
             // It has been running and knows the containers; its successor does not.
-            let _ = pass(&managed.host, &managed.manager).await?;
+            let _ = converge(&managed.host, &managed.manager).await?;
         }
         let gate = Arc::new(Boundaries::new(&managed.host, stop));
         managed.host.set_gate(gate.clone());
@@ -198,7 +198,7 @@ impl<'w> Run<'w> {
             self.gate.begin(number);
             if crashed && number == first && op.is_asked_again() {
                 // The manager restarts before the next request.
-                let _ = pass(&self.managed.host, &self.managed.manager).await?;
+                let _ = converge(&self.managed.host, &self.managed.manager).await?;
             }
             self.step(*op).await?;
         }
@@ -212,7 +212,7 @@ impl<'w> Run<'w> {
             Op::Install(spec) => recorded(host, &Intent::Install(spec().into())).await?,
             Op::Remove(base) => recorded(host, &Intent::Remove(name(base))).await?,
             // Its successor retries what it could not do.
-            Op::Pass => drop(pass(host, &self.managed.manager).await?),
+            Op::Converge => drop(converge(host, &self.managed.manager).await?),
             Op::Concurrent(delay, other) => self.concurrently(delay, other).await?,
             Op::Fault(fault, base) => {
                 let spec = specifications().into_iter().find(|spec| spec.name.as_str() == base);
@@ -237,7 +237,7 @@ impl<'w> Run<'w> {
                     manager.shut_down().await;
                     None
                 }
-                passed = pass(&self.managed.host, &manager) => Some(passed.map(drop)),
+                passed = converge(&self.managed.host, &manager) => Some(passed.map(drop)),
             }
         };
         let second = async {
@@ -267,16 +267,16 @@ impl<'w> Run<'w> {
     /// Converges until the host matches the desired state, and checks the result.
     async fn end(&mut self) -> Result<Finished, String> {
         let ended = self.managed.host.now();
-        let mut passes = 0;
+        let mut converges = 0;
         let took = loop {
-            let _ = pass(&self.managed.host, &self.managed.manager).await?;
-            passes += 1;
-            let untruth = self.managed.host.untruth();
-            if untruth.is_none() {
+            let _ = converge(&self.managed.host, &self.managed.manager).await?;
+            converges += 1;
+            let mismatch = self.managed.host.mismatch();
+            if mismatch.is_none() {
                 break self.managed.host.now().saturating_sub(ended);
             }
-            if passes == PASSES {
-                return Err(format!("after {passes} passes: {untruth:?}"));
+            if converges == CONVERGES {
+                return Err(format!("after {converges} converges: {mismatch:?}"));
             }
             tokio::time::sleep(Duration::from_secs(30)).await;
         };
@@ -285,20 +285,20 @@ impl<'w> Run<'w> {
         no_violations(&self.managed.host)?;
         self.others_went_on()?;
         let remains = Remains::of(&self.managed.host.world(), &self.managed.host.specs());
-        Ok(Finished { reached: self.gate.take(), remains, counts, passes, took })
+        Ok(Finished { reached: self.gate.take(), remains, counts, converges, took })
     }
 
     /// Neither the manager nor one without memory has anything left to do.
     async fn is_quiet(&self) -> Result<(), String> {
         tokio::time::sleep(Duration::from_secs(30)).await;
         let before = self.managed.host.counts();
-        let again = pass(&self.managed.host, &self.managed.manager).await?;
+        let again = converge(&self.managed.host, &self.managed.manager).await?;
         nothing_done(before, self.managed.host.counts())?;
         if !again.steps.is_empty() {
             return Err(format!("the next converge did {:?}", in_words(&again.steps)));
         }
         self.managed.manager.shut_down().await;
-        let fresh = pass(&self.managed.host, &Node::reconciler_of(&self.managed.host)).await?;
+        let fresh = converge(&self.managed.host, &Node::reconciler_of(&self.managed.host)).await?;
         if !fresh.steps.is_empty() {
             return Err(format!("the next manager did {:?}", in_words(&fresh.steps)));
         }
@@ -329,26 +329,26 @@ async fn other_process(managed: &ManagedHost, other: Other) -> Result<(), String
         Other::Installs(spec) => Some(Intent::Install(spec().into())),
         Other::Removes(base) => Some(Intent::Remove(name(base))),
     };
-    let pass = match &intent {
+    let convergence = match &intent {
         None => {
             let manager = managed.process(&host);
-            let pass = manager.converge().await;
+            let convergence = manager.converge().await;
             manager.shut_down().await;
-            pass
+            convergence
         }
         Some(intent) => managed.request(&host, intent).await.map_err(|error| error.chain())?,
     };
-    match pass {
+    match convergence {
         Err(ReconcileError::Led { .. }) => Ok(()),
-        mut pass => {
-            if let (Ok(pass), Some(intent)) = (&mut pass, &intent) {
+        mut convergence => {
+            if let (Ok(convergence), Some(intent)) = (&mut convergence, &intent) {
                 // A converge of one companion reports nothing about others.
-                let targets = &mut pass.last.desired.targets;
+                let targets = &mut convergence.last.desired.targets;
                 targets.retain(|named, target| {
                     named == intent.name() || matches!(target, Target::Present(_))
                 });
             }
-            sound(&host, pass).map(drop)
+            sound(&host, convergence).map(drop)
         }
     }
 }

@@ -42,12 +42,12 @@ pub enum Op {
     /// A process records the intent to remove the companion, and repeats it after a crash.
     Remove(&'static str),
     /// The manager converges, and a new one does after a crash.
-    Pass,
+    Converge,
     /// The manager converges, and after this delay another process acts concurrently.
     Concurrent(Duration, Other),
     /// A fault of the companion of this name.
     Fault(Fault, &'static str),
-    /// Seconds pass.
+    /// Seconds convergence.
     Sleep(u64),
 }
 
@@ -56,7 +56,7 @@ impl Op {
     pub(super) fn is_asked_again(&self) -> bool {
         match self {
             Self::Install(_) | Self::Remove(_) | Self::Concurrent(..) => true,
-            Self::Pass | Self::Fault(..) | Self::Sleep(_) => false,
+            Self::Converge | Self::Fault(..) | Self::Sleep(_) => false,
         }
     }
 }
@@ -146,7 +146,7 @@ fn bare(name: &'static str, touches: &'static [&'static str], ops: Vec<Op>) -> W
 }
 
 fn intents() -> Vec<Workload> {
-    use Op::{Install, Pass, Remove, Sleep};
+    use Op::{Converge, Install, Remove, Sleep};
     vec![
         bare("install one with a hook", VIEWER, vec![Install(viewer)]),
         bare("install one that is pulled", INDEXER, vec![Install(indexer)]),
@@ -157,7 +157,7 @@ fn intents() -> Vec<Workload> {
         installed(
             "another specification and back",
             WALLET,
-            vec![Install(other_wallet), Pass, Sleep(60), Install(wallet)],
+            vec![Install(other_wallet), Converge, Sleep(60), Install(wallet)],
         ),
         installed("remove one with a hook", VIEWER, vec![Remove("viewer")]),
         installed(
@@ -168,7 +168,7 @@ fn intents() -> Vec<Workload> {
         installed(
             "remove and install again",
             VIEWER,
-            vec![Remove("viewer"), Pass, Sleep(60), Install(viewer)],
+            vec![Remove("viewer"), Converge, Sleep(60), Install(viewer)],
         ),
         installed(
             "remove and install before the next reconcile",

@@ -60,8 +60,8 @@ pub(super) fn fail_service(host: &FakeHost, spec: &CompanionSpec) {
 pub(super) fn leave_container(host: &FakeHost, spec: &CompanionSpec) {
     let world = host.world();
     let intent = world.slot(&spec.name).and_then(|slot| slot.intent);
-    let gone = matches!(intent, Some(Intent::Gone { .. }));
-    if !gone || world.untruth_at(&spec.name, &host.specs()).is_some() {
+    let removed = matches!(intent, Some(Intent::Absent { .. }));
+    if !removed || world.mismatch_at(&spec.name, &host.specs()).is_some() {
         host.leave_container(&spec.name);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::liveness::{Liveness, put_right};
 use super::moves::{Move, moves};
-use super::next::Mover;
+use super::next::Stepper;
 use super::reached::Reached;
 use super::setup::{FAULTS, Setup};
 use super::state::{Leader, Shared, State};
@@ -65,11 +65,11 @@ pub struct Recorded {
     /// The number of states.
     pub states: usize,
     /// The most converges of a daemon with back-offs in memory.
-    pub passes: u8,
+    pub converges: u8,
 }
 
-const fn recorded(bounds: Bounds, states: usize, passes: u8) -> Recorded {
-    Recorded { bounds, states, passes }
+const fn recorded(bounds: Bounds, states: usize, converges: u8) -> Recorded {
+    Recorded { bounds, states, converges }
 }
 
 /// The searches of every commit. Only the wider ones combine faults with two companions.
@@ -93,15 +93,15 @@ pub const DEEP: &[Recorded] = &[
 impl Recorded {
     /// Returns where `report` is below the record or slower: a smaller search may prove nothing.
     pub fn compare(&self, report: &Report) -> Result<(), String> {
-        let Self { bounds, states, passes } = self;
+        let Self { bounds, states, converges } = self;
         if let Some(broken) = &report.broken {
             return Err(format!("{bounds}: {broken}"));
         }
         let enough = report.complete && report.states * 5 >= states * 4;
-        if enough && report.worst_with_back_off <= *passes {
+        if enough && report.worst_with_back_off <= *converges {
             return Ok(());
         }
-        Err(format!("{bounds}: {states} states and {passes} passes recorded, {report}"))
+        Err(format!("{bounds}: {states} states and {converges} converges recorded, {report}"))
     }
 }
 
@@ -119,7 +119,7 @@ pub struct Report {
     /// Undisturbed daemon states whose chain was followed.
     pub chains: usize,
     /// The most converges from a fresh start.
-    pub worst_passes: u8,
+    pub worst_converges: u8,
     /// The most converges, including back-offs.
     pub worst_with_back_off: u8,
     /// Whether all states were visited.
@@ -134,10 +134,10 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { states, transitions, depth, worlds, chains, worst_passes, .. } = self;
+        let Self { states, transitions, depth, worlds, chains, worst_converges, .. } = self;
         let back_off = self.worst_with_back_off;
         write!(f, "{states} states, {transitions} transitions, depth {depth}, {worlds} worlds, ")?;
-        write!(f, "{chains} chains, at most {worst_passes} passes, ")?;
+        write!(f, "{chains} chains, at most {worst_converges} converges, ")?;
         write!(f, "{back_off} with what a daemon remembers")?;
         if !self.complete {
             f.write_str(", not complete")?;
@@ -155,8 +155,8 @@ struct Way(u32, Move);
 /// Visits all states within `bounds`.
 pub fn search(bounds: &Bounds) -> Report {
     let setup = Setup::new(bounds.companions, bounds.slow_services);
-    let mut mover = Mover::new(&setup);
-    let mut liveness = Liveness::new(&setup, mover.simulation());
+    let mut stepper = Stepper::new(&setup);
+    let mut liveness = Liveness::new(&setup, stepper.simulation());
     let begin = State {
         world: Shared::new(setup.world()),
         leader: Shared::new(Leader::default()),
@@ -183,20 +183,20 @@ pub fn search(bounds: &Bounds) -> Report {
         }
         let world = put_right(&setup, state.world.get());
         let mut wrong =
-            chains.iter().map(|leader| liveness.check(mover.simulation(), &world, leader));
+            chains.iter().map(|leader| liveness.check(stepper.simulation(), &world, leader));
         if let Some(wrong) = wrong.find_map(|wrong| wrong) {
-            report.broken = Some(told(&ways, number, None, &wrong));
+            report.broken = Some(trace(&ways, number, None, &wrong));
         }
         if report.broken.is_some() {
             break;
         }
         for made in moves(&setup, bounds.outside, &state) {
-            let Some(next) = mover.make(&state, made) else { continue };
+            let Some(next) = stepper.make(&state, made) else { continue };
             report.transitions += 1;
             report.reached.extend(next.reached);
             if !next.broken.is_empty() {
                 let wrong = next.broken.join("; ");
-                report.broken = Some(told(&ways, number, Some(made), &wrong));
+                report.broken = Some(trace(&ways, number, Some(made), &wrong));
                 break;
             }
             if !seen.insert(next.state.fingerprint()) {
@@ -215,18 +215,18 @@ pub fn search(bounds: &Bounds) -> Report {
         }
     }
     let last = u32::try_from(ways.len() - 1).unwrap_or(u32::MAX);
-    report.farthest = told(&ways, last, None, "the farthest state");
+    report.farthest = trace(&ways, last, None, "the farthest state");
     report.states = ways.len();
     report.worlds = worlds.len();
     report.chains = liveness.states;
     report.reached.extend(liveness.reached);
-    report.worst_passes = liveness.worst;
+    report.worst_converges = liveness.worst;
     report.worst_with_back_off = liveness.worst_with_back_off;
     report
 }
 
 /// A violation and the moves that lead to it.
-fn told(ways: &[Option<Way>], number: u32, last: Option<Move>, wrong: &str) -> String {
+fn trace(ways: &[Option<Way>], number: u32, last: Option<Move>, wrong: &str) -> String {
     let mut moves: Vec<Move> = last.into_iter().collect();
     let mut number = number;
     while let Some(Some(Way(before, made))) = ways.get(number as usize) {

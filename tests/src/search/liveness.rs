@@ -25,9 +25,9 @@ use super::state::{Leader, fingerprint, rebase};
 use crate::node::{REGISTRY, config, password};
 
 /// The most converges until an undisturbed host matches the desired state.
-pub const PASSES: u8 = 3;
+pub const CONVERGES: u8 = 3;
 
-/// The most converges for a leader with `memory`, as of [`ORIGIN`]: [`PASSES`] plus the resyncs until the last
+/// The most converges for a leader with `memory`, as of [`ORIGIN`]: [`CONVERGES`] plus the resyncs until the last
 /// remembered back-off is over.
 fn most_passes(memory: &Memory) -> u8 {
     let now = Monotonic::from_origin(ORIGIN);
@@ -35,17 +35,17 @@ fn most_passes(memory: &Memory) -> u8 {
     let last = failures.map(|failure| failure.retry_at).max();
     let left = last.map_or(Duration::ZERO, |last| now.until(last));
     let resyncs = left.as_secs_f64() / RESYNC.as_secs_f64();
-    PASSES.saturating_add(resyncs.ceil() as u8)
+    CONVERGES.saturating_add(resyncs.ceil() as u8)
 }
 
 /// The maximum reconciles of a chain; longer ones count as endless.
-const ROUNDS: usize = 400;
+const RECONCILES: usize = 400;
 
 /// The result of an undisturbed state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
     /// The converges until the host matches the desired state permanently.
-    passes: u8,
+    converges: u8,
     /// Whether that holds now and nothing more is done.
     quiet: bool,
 }
@@ -70,7 +70,7 @@ pub struct Liveness {
 struct Link {
     key: u64,
     /// Whether this reconcile was the last of a converge.
-    ends_pass: bool,
+    ends_converge: bool,
     /// Whether the host matches the desired state before the reconcile and the reconcile does nothing.
     still: bool,
 }
@@ -112,14 +112,14 @@ impl Liveness {
                     Err(wrong) => return Some(wrong),
                 }
             }
-            if links.len() > ROUNDS {
-                return Some(format!("not idle after {ROUNDS} reconciles"));
+            if links.len() > RECONCILES {
+                return Some(format!("not idle after {RECONCILES} reconciles"));
             }
             at.insert(key, links.len());
             let true_before = self.wrong_with(&world, leader.inputs).is_none();
             match self.reconcile(simulation, &mut world, &mut leader) {
-                Ok((ends_pass, acts)) => {
-                    links.push(Link { key, ends_pass, still: true_before && !acts });
+                Ok((ends_converge, acts)) => {
+                    links.push(Link { key, ends_converge, still: true_before && !acts });
                 }
                 Err(wrong) => return Some(wrong),
             }
@@ -131,25 +131,25 @@ impl Liveness {
         let mut known = end;
         for link in links.iter().rev() {
             let quiet = link.still && known.quiet;
-            let passes = match (quiet, link.ends_pass) {
+            let converges = match (quiet, link.ends_converge) {
                 (true, _) => 0,
-                (false, true) => known.passes + 1,
-                (false, false) => known.passes.max(1),
+                (false, true) => known.converges + 1,
+                (false, false) => known.converges.max(1),
             };
-            known = Known { passes, quiet };
+            known = Known { converges, quiet };
             self.known.entry(link.key).or_insert(known);
         }
         self.states = self.known.len();
-        let worst = if most == PASSES { &mut self.worst } else { &mut self.worst_with_back_off };
-        *worst = known.passes.max(*worst);
-        let passes = known.passes;
-        (passes > most).then(|| format!("{passes} runs of converge, at most {most} allowed"))
+        let worst = if most == CONVERGES { &mut self.worst } else { &mut self.worst_with_back_off };
+        *worst = known.converges.max(*worst);
+        let converges = known.converges;
+        (converges > most).then(|| format!("{converges} runs of converge, at most {most} allowed"))
     }
 
     /// Checks the cycle at the end of a chain.
     fn cycle(&self, links: &[Link], world: &World, inputs: usize) -> Result<Known, String> {
         if links.iter().all(|link| link.still) {
-            return Ok(Known { passes: 0, quiet: true });
+            return Ok(Known { converges: 0, quiet: true });
         }
         let wrong = self.wrong_with(world, inputs);
         Err(format!("endless cycle of {} reconciles: {wrong:?}", links.len()))
@@ -162,8 +162,8 @@ impl Liveness {
             if world.slot(name).is_some_and(is_obstructed) {
                 return None;
             }
-            let untruth = world.untruth_at(name, &self.specs[inputs])?;
-            Some(format!("`{name}`: {untruth:?}"))
+            let mismatch = world.mismatch_at(name, &self.specs[inputs])?;
+            Some(format!("`{name}`: {mismatch:?}"))
         })
     }
 
@@ -184,7 +184,7 @@ impl Liveness {
         reached::in_round(&reconcile, &mut self.reached);
         let settled = reconcile.is_settled();
         let idle = reconcile.steps().is_empty();
-        let mut begun = false;
+        let mut started = false;
         while leader.acting.is_some() {
             let verb = reached::verb(leader.acting.as_ref());
             let came = simulation.step(world, leader, None, false);
@@ -192,7 +192,7 @@ impl Liveness {
             broken.extend(came.violations);
             *world = came.world;
             if let Some(outcome) = came.result.flatten() {
-                begun |= outcome == Outcome::Begun;
+                started |= outcome == Outcome::Started;
                 reached::in_outcome(&outcome, verb, &mut self.reached);
             }
         }
@@ -201,7 +201,7 @@ impl Liveness {
         if !broken.is_empty() || !reconcile.violations.is_empty() {
             return Err(format!("{broken:?} {:?}", reconcile.violations));
         }
-        let pause = match (settled, idle || begun, ended) {
+        let pause = match (settled, idle || started, ended) {
             (true, _, _) => RESYNC,
             (false, true, false) => {
                 let pause = Duration::from_secs(5);

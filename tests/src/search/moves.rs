@@ -43,7 +43,7 @@ pub enum Wanted {
     /// Install one of its two versions, by number.
     Version(u8),
     /// Remove it.
-    Gone,
+    Absent,
 }
 
 /// A move.
@@ -99,7 +99,7 @@ pub fn moves(setup: &Setup, faults: &[Fault], state: &State) -> Vec<Move> {
             let at = u8::try_from(at).unwrap_or(u8::MAX);
             moves.push(Move::Intend(at, Wanted::Version(0)));
             moves.push(Move::Intend(at, Wanted::Version(1)));
-            moves.extend(known.then_some(Move::Intend(at, Wanted::Gone)));
+            moves.extend(known.then_some(Move::Intend(at, Wanted::Absent)));
         }
     }
     moves.extend((state.hand_overs > 0).then_some(Move::HandOver));

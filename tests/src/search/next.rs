@@ -28,7 +28,7 @@ pub struct Next {
 }
 
 /// Makes moves on one host.
-pub struct Mover<'s> {
+pub struct Stepper<'s> {
     setup: &'s Setup,
     simulation: Simulation,
     broken: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Mover<'s> {
     reconciles: HashMap<(u64, u64), (World, Leader)>,
 }
 
-impl<'s> Mover<'s> {
+impl<'s> Stepper<'s> {
     /// A new value for `setup`.
     pub fn new(setup: &'s Setup) -> Self {
         let simulation = Simulation::new(setup);
@@ -81,7 +81,7 @@ impl<'s> Mover<'s> {
             }
             Move::Fault(fault, at) => {
                 let spec = self.setup.spec(usize::from(at), 0);
-                if fault == Fault::ContainerLeft && is_gone(state.world.get(), &spec.name) {
+                if fault == Fault::ContainerLeft && is_absent(state.world.get(), &spec.name) {
                     return None;
                 }
                 let world =
@@ -204,7 +204,7 @@ impl<'s> Mover<'s> {
         match came.result {
             Some(()) => reached::in_tasks(&leader, &mut self.reached),
             None if unsynced => leader = leader.successor(),
-            // It waits for time to pass.
+            // It waits for time to convergence.
             None => return None,
         }
         next.leader = Shared::new(leader);
@@ -217,7 +217,7 @@ impl<'s> Mover<'s> {
         let world = self.simulation.changed(next.world.get(), |host| {
             let _generation = match wanted {
                 Wanted::Version(version) => host.install(self.setup.spec(at, version.into())),
-                Wanted::Gone => host.remove(&self.setup.names[at]),
+                Wanted::Absent => host.remove(&self.setup.names[at]),
             };
         });
         settle(next, &world, 0);
@@ -231,8 +231,8 @@ fn followed_by(next: &mut State, leader: Leader) {
 }
 
 /// A removed companion gets no container in the search, even before its removal is complete.
-fn is_gone(world: &World, name: &CompanionName) -> bool {
-    world.slot(name).is_some_and(|slot| matches!(slot.intent, Some(Intent::Gone { .. })))
+fn is_absent(world: &World, name: &CompanionName) -> bool {
+    world.slot(name).is_some_and(|slot| matches!(slot.intent, Some(Intent::Absent { .. })))
 }
 
 fn boot(next: &mut State, boot: impl FnOnce(&mut World)) {

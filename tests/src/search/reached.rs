@@ -37,7 +37,7 @@ pub fn verb(executor: Option<&Executor>) -> Option<String> {
 /// Records the outcome of a step named `verb`.
 pub fn in_outcome(outcome: &Outcome, verb: Option<String>, reached: &mut Reached) {
     match outcome {
-        Outcome::Done | Outcome::Begun => reached.extend(verb),
+        Outcome::Done | Outcome::Started => reached.extend(verb),
         Outcome::Failed(problem) => {
             reached.insert(format!("fails as {}", problem.kind));
         }

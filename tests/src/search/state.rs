@@ -164,7 +164,7 @@ fn run_names(before: &World, after: &World, now: Duration) -> BTreeMap<Companion
     };
     let named = |name: &CompanionName, intent: Option<Intent>| RunName {
         generation: match intent {
-            Some(Intent::Exists { generation, .. } | Intent::Gone { generation, .. }) => {
+            Some(Intent::Exists { generation, .. } | Intent::Absent { generation, .. }) => {
                 Generation(generation)
             }
             None => Generation::default(),

@@ -37,11 +37,11 @@ macro_rules! layer {
 
 layer! {
     /// The desired state.
-    Intended { Gone, First, Second }
+    Intended { Absent, First, Second }
 }
 layer! {
     /// The rendered configuration.
-    Config { Current, None, Unlinked, Edited, Writable, Exposed }
+    Config { Current, None, Unlinked, Edited, Writable, WrongMode }
 }
 layer! {
     /// The image.
@@ -49,7 +49,7 @@ layer! {
 }
 layer! {
     /// The unit file.
-    File { First, None, Second, Outdated, Edited, Spoilt, Exposed, Empty, Unmanaged, Garbage }
+    File { First, None, Second, Outdated, Edited, Spoilt, WrongMode, Empty, Unmanaged, Garbage }
 }
 layer! {
     /// The loaded unit.
@@ -147,7 +147,7 @@ impl Start {
             File::Outdated => Some(UnitBytes::Ours(outdated.clone())),
             File::Edited => Some(UnitBytes::Ours(damaged(Damage::Edited))),
             File::Spoilt => Some(UnitBytes::Ours(damaged(Damage::Spoilt))),
-            File::Exposed => Some(UnitBytes::Ours(UnitText {
+            File::WrongMode => Some(UnitBytes::Ours(UnitText {
                 damage: Damage::ModeChanged,
                 ..again(edited || self.loaded == Loaded::Edited)
             })),
@@ -190,7 +190,7 @@ impl Start {
         let version = usize::from(self.intended == Intended::Second);
         simulation.changed(world, |host| {
             host.install(setup.spec(at, version));
-            if self.intended == Intended::Gone {
+            if self.intended == Intended::Absent {
                 host.remove(&setup.names[at]);
             }
         })
@@ -212,7 +212,7 @@ impl Start {
             Config::Unlinked => world.unlink_config(&config()),
             Config::Edited => world.edit_config(&config()),
             Config::Writable => world.expose_config(&config(), 0o666),
-            Config::Exposed => world.expose_config(&config(), 0o644),
+            Config::WrongMode => world.expose_config(&config(), 0o644),
         }
     }
 }
@@ -278,7 +278,7 @@ pub struct Table {
     /// The number of start states.
     pub starts: usize,
     /// The most converges of one state.
-    pub worst_passes: u8,
+    pub worst_converges: u8,
     /// Reached coverage goals.
     pub reached: Reached,
     /// The first violation.
@@ -305,7 +305,7 @@ pub fn singles(at: usize) -> Table {
             }
         }
     }
-    (table.worst_passes, table.reached) = (liveness.worst, liveness.reached);
+    (table.worst_converges, table.reached) = (liveness.worst, liveness.reached);
     table
 }
 
@@ -346,7 +346,7 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
             }
         }
     }
-    (table.worst_passes, table.reached) = (liveness.worst, liveness.reached);
+    (table.worst_converges, table.reached) = (liveness.worst, liveness.reached);
     table
 }
 

@@ -33,8 +33,8 @@ pub fn no_violations(host: &FakeHost) -> Verdict {
 /// # Errors
 /// The first difference.
 pub fn as_desired(host: &FakeHost) -> Verdict {
-    let untruth = host.untruth();
-    must(untruth.is_none(), || format!("differs from the desired state: {untruth:?}"))
+    let mismatch = host.mismatch();
+    must(mismatch.is_none(), || format!("differs from the desired state: {mismatch:?}"))
 }
 
 /// Checks that nothing was done: no write, reload, start, stop, process or network access.

@@ -88,7 +88,7 @@ impl fmt::Display for Report {
         for (kind, recoveries) in &self.recoveries {
             line(f, kind, recoveries)?;
         }
-        line(f, "all that pass at once", &self.all(false))?;
+        line(f, "all that pass immediately", &self.all(false))?;
         line(f, "all outages, from their end", &self.all(true))?;
         writeln!(f, "memory by virtual month, KiB: {:?}", self.memory)?;
         let Self { seed, hours, reconciles, .. } = self;

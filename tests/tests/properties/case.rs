@@ -27,7 +27,7 @@ pub(crate) struct Case {
 
 impl Case {
     /// A case on an empty host with companions of four kinds, for tests with fixed operations.
-    pub(crate) fn told(operations: impl Into<Vec<Operation>>) -> Self {
+    pub(crate) fn of(operations: impl Into<Vec<Operation>>) -> Self {
         Self {
             swarm: Swarm::of(u32::MAX, 0),
             profiles: [2, 1, 0, 4].map(Profile::of),
@@ -41,7 +41,7 @@ impl Case {
 
     /// The same, with all companions running initially.
     pub(crate) fn of_running(operations: impl Into<Vec<Operation>>) -> Self {
-        Self { installed: true, ..Self::told(operations) }
+        Self { installed: true, ..Self::of(operations) }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn end(host: &FakeHost) -> Vec<String> {
     let of = |at: usize| {
         let slot = world.slot(&named(at))?;
         if !matches!(slot.intent, Some(Intent::Exists { .. })) {
-            return slot.intent.map(|_| format!("{} is gone", named(at)));
+            return slot.intent.map(|_| format!("{} is removed", named(at)));
         }
         let file = match slot.file.now() {
             Some(UnitBytes::Ours(text)) => {

@@ -250,7 +250,7 @@ proptest! {
         for (place, fault) in faults {
             troubled.insert(place.index(troubled.len() + 1), Operation::Fault { at: LAST, fault });
         }
-        let [alone, beside] = [(happenings, 0..LAST), (troubled, 0..MOST)].map(|(happenings, all)| {
+        let [alone, together] = [(happenings, 0..LAST), (troubled, 0..MOST)].map(|(happenings, all)| {
             run(async {
                 let (mut simulation, traces) = traced(&case);
                 all.for_each(|at| simulation.record(at, Some(0)));
@@ -258,7 +258,7 @@ proptest! {
                 [0, 1, 2].map(|at| traces.of(at))
             })
         });
-        prop_assert_eq!(alone, beside);
+        prop_assert_eq!(alone, together);
     }
 
     #[test]

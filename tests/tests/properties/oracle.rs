@@ -37,26 +37,28 @@ impl Unmanaged {
     }
 }
 
-/// Checks that the report of a converge is correct: completed steps are done, removed companions are gone, and the
+/// Checks that the report of a converge is correct: completed steps are done, removed companions are absent, and the
 /// report contains no secret.
 ///
 /// `sure` is whether the report must be accurate: the converge had fresh reads and was not superseded.
-pub(crate) fn pass_is_honest(
-    pass: &Result<Convergence, ReconcileError>,
+pub(crate) fn convergence_is_honest(
+    convergence: &Result<Convergence, ReconcileError>,
     host: &FakeHost,
     sure: bool,
 ) -> Verdict {
-    let said = match pass {
-        Ok(pass) => {
-            let failed =
-                pass.steps.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
-            format!("{:?} {:?}", failed.collect::<Vec<_>>(), pass.last.plan.blocked)
+    let said = match convergence {
+        Ok(convergence) => {
+            let failed = convergence
+                .steps
+                .iter()
+                .filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
+            format!("{:?} {:?}", failed.collect::<Vec<_>>(), convergence.last.plan.blocked)
         }
         Err(error) => error.chain(),
     };
     says_no_secret(&said)?;
-    let Ok(pass) = pass else { return Ok(()) };
-    let last = &pass.last;
+    let Ok(convergence) = convergence else { return Ok(()) };
+    let last = &convergence.last;
     rules_kept(last)?;
     if !sure {
         return Ok(());
@@ -74,8 +76,8 @@ pub(crate) fn pass_is_honest(
         if !settled || passed_on {
             continue;
         }
-        let untruth = world.untruth_at(name, &specs);
-        must(untruth.is_none(), || format!("`{name}` was reported as ready: {untruth:?}"))?;
+        let mismatch = world.mismatch_at(name, &specs);
+        must(mismatch.is_none(), || format!("`{name}` was reported as ready: {mismatch:?}"))?;
         if last.desired.removal(name).is_some() {
             host.removal_finished(name);
         }

@@ -37,13 +37,13 @@ fn remembers(
     profiles: [Profile; MOST],
     operations: impl Into<Vec<Operation>>,
 ) -> Case {
-    Case { installed, profiles, forgets: false, ..Case::told(operations) }
+    Case { installed, profiles, forgets: false, ..Case::of(operations) }
 }
 
 #[test]
 fn companion_is_installed_on_an_empty_host() {
     for at in 0..4 {
-        assert_eq!(verdict(&Case::told([Install { at, version: 0 }])), Ok(()));
+        assert_eq!(verdict(&Case::of([Install { at, version: 0 }])), Ok(()));
     }
 }
 
@@ -54,7 +54,7 @@ fn unresponsive_desired_state_times_out() {
         let hangs =
             FailingCall { times: 3, ..FailingCall::once(port, method, Mode::Hang).after(3) };
         let hangs = CallsFail(hangs);
-        assert_eq!(verdict(&Case::told([hangs, Install { at: 0, version: 0 }])), Ok(()));
+        assert_eq!(verdict(&Case::of([hangs, Install { at: 0, version: 0 }])), Ok(()));
     }
 }
 
@@ -105,7 +105,7 @@ fn units_edited_concurrently_and_deleted_after_a_boot_are_unverified() {
         fault(0, Fault::Rebooted),
         delete,
     ];
-    assert_eq!(verdict(&Case::told(case)), Ok(()));
+    assert_eq!(verdict(&Case::of(case)), Ok(()));
 }
 
 /// A container that started between the last observation and the rename read the previous file.
@@ -128,7 +128,7 @@ fn pending_deletion_resumes_after_the_unmanaged_unit_is_removed() {
     let garble = fault(1, Fault::UnitGarbled);
     let loss = PowerLoss { after: 0, outcome: 0 };
     let operations = [together(Some(0)), garble, together(None), loss, Resync];
-    let mut case = Case { forgets: false, ..Case::told(operations) };
+    let mut case = Case { forgets: false, ..Case::of(operations) };
     case.profiles = [0; 4].map(Profile::of);
     for kind in 0..5 {
         case.profiles[1] = Profile::of(kind);
@@ -172,8 +172,8 @@ fn a_removal_waits_for_a_start_whose_unit_was_replaced() {
     let remove = CommandDies { at: 3, version: None, after: 0 };
     let unmanaged = fault(3, Fault::UnitUnmanaged);
     let loss = PowerLoss { after: 4, outcome: 0 };
-    let told = Case::told([install, loss, unmanaged, Heal, remove, Resync]);
-    let case = Case { profiles: [0, 0, 0, 0].map(Profile::of), ..told };
+    let of = Case::of([install, loss, unmanaged, Heal, remove, Resync]);
+    let case = Case { profiles: [0, 0, 0, 0].map(Profile::of), ..of };
     assert_eq!(verdict(&case), Ok(()));
 }
 

@@ -280,9 +280,8 @@ impl Simulation {
             let world = self.on.host.world();
             let recorded = world.slot(&named(at)).and_then(|slot| slot.intent);
             let kept = match (recorded, intended) {
-                (Some(Recorded::Exists { .. }), Some(_)) | (Some(Recorded::Gone { .. }), None) => {
-                    true
-                }
+                (Some(Recorded::Exists { .. }), Some(_))
+                | (Some(Recorded::Absent { .. }), None) => true,
                 (Some(_) | None, _) => false,
             };
             if !kept {

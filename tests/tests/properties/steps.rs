@@ -12,7 +12,7 @@ use companion_tests::simulation::checks::{Verdict, must, no_violations, nothing_
 use crate::case::Case;
 use crate::companions::{MOST, named};
 use crate::operations::Operation;
-use crate::oracle::{Unmanaged, in_order, pass_is_honest, says_no_secret, work_is_bounded};
+use crate::oracle::{Unmanaged, convergence_is_honest, in_order, says_no_secret, work_is_bounded};
 use crate::simulation::Simulation;
 use crate::watch::{Course, Watch};
 
@@ -73,12 +73,12 @@ pub(crate) async fn converge(simulation: &mut Simulation, forgets: bool) -> Verd
         // The longest back-off is over.
         simulation.sleep(1000).await;
     }
-    let mut passes = 0;
-    while simulation.on.host.untruth().is_some() || passes == 0 {
-        must(passes < 3, || format!("after 3 passes: {:?}", simulation.on.host.untruth()))?;
+    let mut converges = 0;
+    while simulation.on.host.mismatch().is_some() || converges == 0 {
+        must(converges < 3, || format!("after 3 converges: {:?}", simulation.on.host.mismatch()))?;
         work_is_bounded(sound_pass(simulation).await?)?;
         simulation.sleep(30).await;
-        passes += 1;
+        converges += 1;
     }
     in_order(&simulation.on.host)?;
     no_violations(&simulation.on.host)?;
@@ -109,11 +109,11 @@ async fn quiet(simulation: &mut Simulation) -> Verdict {
 /// Converges once with the daemon on a host without faults and checks the report; returns the number of effects.
 async fn sound_pass(simulation: &Simulation) -> Result<(u32, u32), String> {
     let daemon = Arc::clone(&simulation.on.manager);
-    let (pass, effects) = watched(simulation, Course::default(), daemon.converge()).await?;
-    let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
-    pass_is_honest(&pass, &simulation.on.host, true)?;
-    says_no_secret(&format!("{pass:?}"))?;
-    pass.map(|_pass| effects).map_err(|error| error.chain())
+    let (convergence, effects) = watched(simulation, Course::default(), daemon.converge()).await?;
+    let convergence = convergence.ok_or_else(|| "it was stopped".to_owned())?;
+    convergence_is_honest(&convergence, &simulation.on.host, true)?;
+    says_no_secret(&format!("{convergence:?}"))?;
+    convergence.map(|_convergence| effects).map_err(|error| error.chain())
 }
 
 /// Runs `work` with a watch at every effect; `None` if it was stopped.
@@ -214,9 +214,11 @@ async fn interrupt(simulation: &mut Simulation, after: u64, end: End, course: Co
         return simulation.on.end(end).await;
     }
     let (daemon, course) = (Arc::clone(&simulation.on.manager), stopped_at(after, course));
-    let (pass, _) = watched(simulation, course, daemon.converge()).await?;
+    let (convergence, _) = watched(simulation, course, daemon.converge()).await?;
     // The invariants are the same whether or not it reached the point.
-    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.on.host, false))?;
+    convergence.map_or(Ok(()), |convergence| {
+        convergence_is_honest(&convergence, &simulation.on.host, false)
+    })?;
     simulation.on.end(End::Killed).await
 }
 
@@ -224,7 +226,7 @@ fn stopped_at(after: u64, course: Course) -> Course {
     Course { stop_at: Some(after), ..course }
 }
 
-/// No daemon runs. A command records an intent, leads, and dies at the crash point `after`; beside supervised daemons, after
+/// No daemon runs. A command records an intent, leads, and dies at the crash point `after`; with supervised daemons, after
 /// that many seconds.
 async fn command_dies(
     simulation: &mut Simulation,
@@ -243,9 +245,11 @@ async fn command_dies(
     }
     let ((command, _), names) = (simulation.command(), [named(at)].into());
     let work = command.converge_for(Some(&names));
-    let (pass, _) = watched(simulation, stopped_at(after, course), work).await?;
+    let (convergence, _) = watched(simulation, stopped_at(after, course), work).await?;
     command.shut_down().await;
-    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.on.host, false))
+    convergence.map_or(Ok(()), |convergence| {
+        convergence_is_honest(&convergence, &simulation.on.host, false)
+    })
 }
 
 /// A command records an intent, and leads until that is done unless the daemon leads.
@@ -268,20 +272,20 @@ async fn checked_pass(
     let course = Course { misled: trust.misled, ..Course::default() };
     let names = at.map(|at| [named(at)].into());
     let work = reconciler.converge_for(names.as_ref());
-    let (pass, effects) = watched(simulation, course, work).await?;
+    let (convergence, effects) = watched(simulation, course, work).await?;
     if !trust.troubled {
         work_is_bounded(effects)?;
     }
-    let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
+    let convergence = convergence.ok_or_else(|| "it was stopped".to_owned())?;
     // A converge of one companion reports nothing about work that it leaves to the next resync.
-    let pass = match (pass, at) {
-        (Ok(mut pass), Some(at)) => {
-            pass.last.desired.targets.retain(|name, _| *name == named(at));
-            Ok(pass)
+    let convergence = match (convergence, at) {
+        (Ok(mut convergence), Some(at)) => {
+            convergence.last.desired.targets.retain(|name, _| *name == named(at));
+            Ok(convergence)
         }
-        (pass, _) => pass,
+        (convergence, _) => convergence,
     };
-    pass_is_honest(&pass, host, !trust.troubled)
+    convergence_is_honest(&convergence, host, !trust.troubled)
 }
 
 /// A command records an intent. If a daemon leads, it converges; else the command leads until that is done.
@@ -328,12 +332,12 @@ async fn together(
         simulation.on.request(&host, &intent).await.ok()
     };
     let work = async { tokio::join!(daemon.converge(), commanding) };
-    let (passes, _) = watched(simulation, course, work).await?;
-    let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
-    pass_is_honest(&one, &simulation.on.host, false)?;
+    let (convergences, _) = watched(simulation, course, work).await?;
+    let (one, other) = convergences.ok_or_else(|| "they were stopped".to_owned())?;
+    convergence_is_honest(&one, &simulation.on.host, false)?;
     if let Some(other) = other {
         simulation.intended(at, version);
-        pass_is_honest(&other, &simulation.on.host, false)?;
+        convergence_is_honest(&other, &simulation.on.host, false)?;
     }
     Ok(())
 }

@@ -8,9 +8,9 @@ use companion_tests::node::{Node, name};
 
 const TAKEN: &str = "Error: rootlessport listen tcp 0.0.0.0:18083: bind: address already in use";
 
-/// The status of `base` at the end of `pass`.
-fn status_of(pass: &Convergence, base: &str) -> Option<CompanionStatus> {
-    status(&pass.last).into_iter().find(|status| status.name == name(base))
+/// The status of `base` at the end of `convergence`.
+fn status_of(convergence: &Convergence, base: &str) -> Option<CompanionStatus> {
+    status(&convergence.last).into_iter().find(|status| status.name == name(base))
 }
 
 /// A node on which the wallet's port is occupied.
@@ -33,19 +33,19 @@ fn readings(node: &Node) -> usize {
 #[tokio::test(start_paused = true)]
 async fn failed_start_reports_its_root_cause() {
     let node = with_a_taken_port();
-    let pass = node.pass().await;
-    let wallet = status_of(&pass, "wallet").unwrap();
+    let convergence = node.converge().await;
+    let wallet = status_of(&convergence, "wallet").unwrap();
     assert_eq!(wallet.root_cause.as_deref(), Some("port 18083 is already in use"));
     assert_eq!(wallet.why[0], "port 18083 is already in use");
     assert_eq!(wallet.log, [TAKEN]);
     assert_eq!(wallet.conditions[0].reason, "crash-loop", "{wallet:?}");
     for base in ["viewer", "indexer"] {
-        let other = status_of(&pass, base).unwrap();
+        let other = status_of(&convergence, base).unwrap();
         assert_eq!((other.root_cause, other.log), (None, Vec::new()), "{base}");
     }
     node.host.change(|world, _| world.behaviour_mut(&name("wallet")).start_fails = None);
     node.sleep(30).await;
-    let wallet = status_of(&node.pass().await, "wallet").unwrap();
+    let wallet = status_of(&node.converge().await, "wallet").unwrap();
     assert_eq!((wallet.root_cause, wallet.log), (None, Vec::new()), "it runs");
 }
 
@@ -56,10 +56,10 @@ async fn log_is_read_once_per_failed_run_and_never_for_healthy_services() {
     node.assert_quiet().await;
     assert_eq!(readings(&node), before, "nothing failed");
     let node = with_a_taken_port();
-    let _ = node.pass().await;
+    let _ = node.converge().await;
     let before = node.host.counts();
     let asked = readings(&node);
-    let _ = node.pass().await;
+    let _ = node.converge().await;
     assert!(readings(&node) > asked);
     let since = node.host.counts().since(before);
     assert_eq!((since.starts, since.restarts), (0, 0));
@@ -70,15 +70,15 @@ async fn unreadable_log_is_reported_and_delays_no_repair() {
     let failures = [Mode::Error(PortErrorKind::Denied), Mode::Hang];
     for mode in failures {
         let node = with_a_taken_port();
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         node.sleep(60).await;
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         node.host.inject(Fault::always(Port::Services, Method::LogTails, mode.clone()));
         node.host.delete_unit(&name("viewer"));
         let before = node.host.counts();
-        let pass = node.pass().await;
+        let convergence = node.converge().await;
         assert_eq!(node.host.counts().since(before).unit_writes, 1, "{mode:?}");
-        let wallet = status_of(&pass, "wallet").unwrap();
+        let wallet = status_of(&convergence, "wallet").unwrap();
         assert!(wallet.log_error.is_some() && !wallet.why.is_empty(), "{mode:?}: {wallet:?}");
     }
 }
@@ -90,11 +90,11 @@ async fn drop_ins_are_reported_without_an_action() {
     node.host.add_drop_in_of_service(&name("wallet"));
     node.host.reload_by_others();
     let before = node.host.counts();
-    let pass = node.pass().await;
+    let convergence = node.converge().await;
     assert_eq!(node.host.counts(), before);
-    let wallet = status_of(&pass, "wallet").unwrap();
+    let wallet = status_of(&convergence, "wallet").unwrap();
     assert!(wallet.health.is_healthy(), "{wallet:?}");
     let [file, service] = &wallet.drop_ins[..] else { panic!("{wallet:?}") };
     assert!(file.contains("wallet.container.d/") && service.contains("wallet.service.d/"));
-    assert_eq!(status_of(&pass, "viewer").unwrap().drop_ins, Vec::<String>::new());
+    assert_eq!(status_of(&convergence, "viewer").unwrap().drop_ins, Vec::<String>::new());
 }

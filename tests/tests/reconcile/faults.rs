@@ -22,7 +22,7 @@ async fn missing_generator_causes_no_restart() {
     node.host.edit_unit(&name("wallet"));
     let before = node.host.counts();
     for _ in 0..5 {
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         node.sleep(30).await;
     }
     assert!(node.runs("wallet") && node.runs("viewer") && node.runs("indexer"));
@@ -41,9 +41,9 @@ async fn refused_unit_is_reported_and_the_last_valid_one_is_kept() {
     node.host.refuse_unit(&name("indexer"), true);
     node.host.install(&spec);
     let before = unit_of(&node, "indexer");
-    let pass = node.pass().await;
+    let convergence = node.converge().await;
     assert_eq!(unit_of(&node, "indexer"), before);
-    let blocked: Vec<_> = pass.last.plan.blocked(&name("indexer")).collect();
+    let blocked: Vec<_> = convergence.last.plan.blocked(&name("indexer")).collect();
     assert!(matches!(blocked[0].waiting_on, WaitingOn::UnitRefused { .. }), "{blocked:?}");
     assert!(node.runs("indexer"));
     node.host.refuse_unit(&name("indexer"), false);
@@ -57,7 +57,7 @@ async fn unreachable_registry_is_queried_at_most_110_times_a_day() {
     node.host.registry_down(REGISTRY);
     node.host.install(&indexer());
     for _ in 0..2880 {
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         node.sleep(30).await;
     }
     let pulls = node.host.counts().pulls;
@@ -76,10 +76,10 @@ async fn read_failure_of_one_companion_affects_only_that_companion() {
         ["wallet", "viewer", "indexer"].iter().for_each(|base| node.host.stop_service(&name(base)));
         node.host.delete_unit(&name("wallet"));
         let before = node.host.counts();
-        let pass = node.pass().await;
+        let convergence = node.converge().await;
         assert!(node.runs("wallet") && node.runs("indexer"), "{port:?}");
         let hidden = viewer().name;
-        let steps: Vec<_> = pass.steps.iter().map(|(step, _)| step).collect();
+        let steps: Vec<_> = convergence.steps.iter().map(|(step, _)| step).collect();
         let touches = steps.iter().any(|step| step.companion() == Some(&hidden));
         assert!(!touches, "{port:?}: {steps:#?}");
         assert_eq!(node.host.counts().since(before).unit_writes, 1, "{port:?}");
@@ -105,7 +105,7 @@ async fn hanging_read_times_out_and_stops_nothing() {
     let node = Node::installed().await;
     node.host.inject(Fault::once(Port::Images, Method::Observe, Mode::Hang));
     let before = node.host.counts();
-    let _ = node.pass().await;
+    let _ = node.converge().await;
     let after = node.host.counts().since(before);
     assert_eq!((after.stops, after.restarts, after.unit_removals), (0, 0, 0));
     node.passes_until_true(1).await;
@@ -279,9 +279,9 @@ async fn reload_failure_is_reported_with_its_cause() {
     let conflict = Mode::Error(PortErrorKind::Conflict);
     node.host.inject(Fault::always(Port::Services, Method::Reload, conflict));
     node.host.install(&indexer());
-    let pass = node.pass().await;
-    let status = companion_core::status::status(&pass.last);
-    let failed = pass.steps.iter().find_map(|(step, outcome)| match outcome {
+    let convergence = node.converge().await;
+    let status = companion_core::status::status(&convergence.last);
+    let failed = convergence.steps.iter().find_map(|(step, outcome)| match outcome {
         companion_core::reconciler::Outcome::Failed(problem) => Some((step, &problem.message)),
         _ => None,
     });
@@ -302,11 +302,11 @@ async fn secret_appears_in_no_error_and_no_status() {
             String::from_utf8(rendered).unwrap().contains(SECRET),
             "the rendered file contains the secret"
         );
-        let pass = node.pass().await;
+        let convergence = node.converge().await;
         assert!(node.host.struck() > 0, "it was rendered, but not installed");
-        let status = companion_core::status::status(&pass.last);
-        let shown = format!("{:?} {status:?} {:?}", pass.steps, pass.last);
-        assert!(pass.last.plan.blocked(&name("viewer")).next().is_some(), "{shown}");
+        let status = companion_core::status::status(&convergence.last);
+        let shown = format!("{:?} {status:?} {:?}", convergence.steps, convergence.last);
+        assert!(convergence.last.plan.blocked(&name("viewer")).next().is_some(), "{shown}");
         assert!(!shown.contains(SECRET), "{shown}");
     }
 }
@@ -332,8 +332,8 @@ async fn container_of_another_unit_is_not_replaced_and_ours_returns() {
     let before = node.host.counts();
     for _ in 0..5 {
         node.sleep(30).await;
-        let pass = node.pass().await;
-        let blocked: Vec<_> = pass.last.plan.blocked(&name("wallet")).collect();
+        let convergence = node.converge().await;
+        let blocked: Vec<_> = convergence.last.plan.blocked(&name("wallet")).collect();
         let [blocked] = blocked.as_slice() else { panic!("{blocked:?}") };
         assert!(blocked.waiting_on.to_string().contains("`other.service`"), "{blocked:?}");
     }

@@ -46,7 +46,7 @@ async fn hint_has_only_its_companion_observed_and_repaired() {
     assert!(again.steps().is_empty());
     let again = node.reconciler.reconcile_again(again, about("wallet")).await.unwrap();
     assert!(!is_seen_up(&again, "wallet"));
-    assert_eq!(again.outcomes, [Outcome::Begun]);
+    assert_eq!(again.outcomes, [Outcome::Started]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +92,7 @@ async fn all_are_observed_if_what_may_have_changed_is_unknown() {
     node.host.remove(&indexer().name);
     let last = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
     assert_eq!(last.names, None, "of another desired state");
-    let _between = node.pass().await;
+    let _between = node.converge().await;
     let last = node.reconciler.reconcile_again(last, about("viewer")).await.unwrap();
     assert_eq!(last.names, None, "after another reconcile");
 }
@@ -131,7 +131,7 @@ async fn replaced_image_is_removed_when_all_companions_are_observed() {
         assert_eq!(node.host.counts().prunes, 0);
     }
     node.assert_true();
-    let _all = node.pass().await;
+    let _all = node.converge().await;
     assert_eq!(node.host.counts().prunes, 1);
 }
 

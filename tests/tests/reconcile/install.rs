@@ -14,7 +14,7 @@ use companion_tests::node::{
 async fn three_companions_start_as_soon_as_their_images_exist() {
     let node = Node::new();
     node.install_all();
-    let _ = node.pass().await;
+    let _ = node.converge().await;
     node.assert_true();
     let counts = node.host.counts();
     assert_eq!((counts.unit_writes, counts.starts), (3, 3));
@@ -47,7 +47,7 @@ async fn companion_is_installed_stage_by_stage() {
 #[tokio::test(start_paused = true)]
 async fn images_beyond_the_bound_wait_for_a_permit() {
     const PULL: Duration = Duration::from_secs(60);
-    for (max_concurrent, rounds) in [(0, 6), (2, 3), (6, 1)] {
+    for (max_concurrent, batches) in [(0, 6), (2, 3), (6, 1)] {
         let node = Node::new();
         node.host.set_registry(REGISTRY, Reach::Slow(PULL));
         for number in 0..6 {
@@ -61,7 +61,10 @@ async fn images_beyond_the_bound_wait_for_a_permit() {
         let began = tokio::time::Instant::now();
         assert!(reconciler.converge().await.unwrap().last.is_settled());
         let took = began.elapsed();
-        assert!((PULL * rounds..PULL * (rounds + 1)).contains(&took), "{max_concurrent}: {took:?}");
+        assert!(
+            (PULL * batches..PULL * (batches + 1)).contains(&took),
+            "{max_concurrent}: {took:?}"
+        );
     }
 }
 
@@ -69,18 +72,18 @@ async fn images_beyond_the_bound_wait_for_a_permit() {
 async fn failing_companion_does_not_delay_another() {
     let alone = Node::new();
     alone.host.install(&wallet());
-    let _ = alone.pass().await;
+    let _ = alone.converge().await;
     let node = Node::new();
     node.install_all();
     node.host.inject(Fault::always(Port::Hooks, Method::Render, Mode::Hang));
     node.host.registry_down(companion_tests::node::REGISTRY);
     let reconciler = node.reconciler.clone();
-    let pass = tokio::spawn(async move { reconciler.converge().await });
+    let convergence = tokio::spawn(async move { reconciler.converge().await });
     while !node.runs("wallet") {
         node.sleep(1).await;
     }
     assert!(node.host.now() <= alone.host.now(), "a hanging hook does not delay other companions");
-    pass.abort();
+    convergence.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,8 +91,8 @@ async fn start_that_exits_immediately_is_reported_as_failed() {
     let node = Node::new();
     node.host.install(&indexer());
     node.host.crash_loop(&name("indexer"), true);
-    let pass = node.pass().await;
-    let status = companion_core::status::status(&pass.last);
+    let convergence = node.converge().await;
+    let status = companion_core::status::status(&convergence.last);
     assert!(!status[0].health.is_healthy(), "{status:?}");
     assert!(status[0].why[0].contains("restarting"), "{status:?}");
 }
@@ -103,8 +106,8 @@ async fn converge_of_one_companion_waits_for_no_other() {
     node.host.change(|world, _| world.delays.pull = std::time::Duration::from_secs(3600));
     let before = node.host.now();
     let names = [name("wallet")].into();
-    let pass = node.reconciler.converge_for(Some(&names)).await.unwrap();
-    assert!(node.runs("wallet") && pass.last.is_settled());
+    let convergence = node.reconciler.converge_for(Some(&names)).await.unwrap();
+    assert!(node.runs("wallet") && convergence.last.is_settled());
     assert!((node.host.now() - before).as_secs() < 60);
     assert_eq!(node.host.counts().pulls, 0, "no work for other companions is started");
 }
@@ -134,8 +137,8 @@ async fn converge_ends_when_every_replaced_image_is_removed() {
     // The first removal ends during the second.
     let slow = Fault::once(Port::Images, Method::Prune, Mode::Delay(Duration::from_secs(1)));
     node.host.inject(Fault { skip: 1, ..slow });
-    let pass = node.pass().await;
+    let convergence = node.converge().await;
     assert_eq!(node.host.struck(), 1);
-    assert_eq!(node.host.world().images.count(), before, "{:?}", pass.steps);
+    assert_eq!(node.host.world().images.count(), before, "{:?}", convergence.steps);
     node.assert_quiet().await;
 }

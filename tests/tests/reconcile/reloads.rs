@@ -12,7 +12,7 @@ async fn restored_unit_starts_while_reloads_fail_unless_another_text_is_loaded()
     node.host.inject(Fault::always(Port::Services, Method::Reload, error));
     node.host.delete_unit(&name("wallet"));
     node.host.edit_unit(&name("indexer"));
-    let _ = node.pass().await;
+    let _ = node.converge().await;
     node.host.stop_service(&name("wallet"));
     node.host.stop_service(&name("indexer"));
     node.sleep(30).await;

@@ -39,14 +39,15 @@ async fn removal_during_a_build_or_a_hook_run_is_final() {
             node.host.install(&spec);
         }
         let reconciler = node.reconciler.clone();
-        let working = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
+        let working =
+            tokio::spawn(async move { reconciler.converge().await.map(|_convergence| ()) });
         node.sleep(2).await;
         let before = node.host.counts();
         node.host.remove(&spec.name);
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         working.await.unwrap().unwrap();
         node.sleep(120).await;
-        let _ = node.pass().await;
+        let _ = node.converge().await;
         node.assert_true();
         let after = node.host.counts().since(before);
         assert_eq!((after.unit_writes, after.config_writes), (0, 0), "{}", spec.name);
@@ -59,7 +60,7 @@ async fn failed_stop_is_retried_and_deletes_nothing() {
     let error = Mode::Error(PortErrorKind::Transient);
     node.host.inject(Fault::once(Port::Services, Method::Stop, error));
     node.host.remove(&name("wallet"));
-    let _ = node.pass().await;
+    let _ = node.converge().await;
     assert!(node.host.world().slot(&name("wallet")).unwrap().file.now().is_some());
     assert!(node.passes_until_true(3).await <= 3);
 }
@@ -70,8 +71,8 @@ async fn unreachable_service_manager_blocks_removals() {
     node.host.change(|world, _| world.conditions.bus = false);
     node.host.remove(&name("wallet"));
     let before = node.host.counts();
-    let pass = node.pass().await;
-    assert!(pass.steps.is_empty());
+    let convergence = node.converge().await;
+    assert!(convergence.steps.is_empty());
     assert_eq!(node.host.counts().since(before).unit_removals, 0);
     node.host.change(|world, _| world.conditions.bus = true);
     node.passes_until_true(1).await;
@@ -82,8 +83,8 @@ async fn lost_desired_state_removes_nothing() {
     let node = Node::installed().await;
     node.host.lose_record();
     let before = node.host.counts();
-    let pass = node.pass().await;
-    assert!(pass.steps.is_empty(), "{:?}", pass.steps);
+    let convergence = node.converge().await;
+    assert!(convergence.steps.is_empty(), "{:?}", convergence.steps);
     assert_eq!(node.host.counts().since(before).stops, 0);
     assert!(node.runs("viewer") && node.runs("wallet") && node.runs("indexer"));
 }

@@ -14,7 +14,7 @@ use companion_tests::faults::Fault;
 use companion_tests::node::{Node, config, indexer, name, viewer, wallet};
 
 #[tokio::test(start_paused = true)]
-async fn converged_pass_has_no_steps() {
+async fn converged_reconcile_has_no_steps() {
     let node = Node::installed().await;
     node.assert_quiet().await;
 }
@@ -109,8 +109,8 @@ async fn masked_or_unmanaged_unit_is_kept() {
         fault.apply(&node.host, &wallet());
         node.host.reload_by_others();
         let before = node.host.counts();
-        let pass = node.pass().await;
-        assert!(pass.steps.is_empty(), "{fault}: {:?}", pass.steps);
+        let convergence = node.converge().await;
+        assert!(convergence.steps.is_empty(), "{fault}: {:?}", convergence.steps);
         assert_eq!(node.host.counts().since(before).unit_writes, 0);
         assert_eq!(node.host.violations(), []);
         fault.undo().unwrap().apply(&node.host, &wallet());
@@ -125,11 +125,15 @@ async fn renderer_upgrade_causes_one_restart_each_and_is_reported() {
     for _ in 0..2 {
         node.host.change_renderer();
         let before = node.host.counts();
-        let pass = node.pass().await;
+        let convergence = node.converge().await;
         let after = node.host.counts().since(before);
         assert_eq!((after.unit_writes, after.reloads, after.restarts), (3, 1, 3));
-        let mut reasons = pass.steps.iter().map(|(step, _)| &step.reason);
-        assert!(reasons.all(|reason| *reason == Reason::RendererChanged), "{:?}", pass.steps);
+        let mut reasons = convergence.steps.iter().map(|(step, _)| &step.reason);
+        assert!(
+            reasons.all(|reason| *reason == Reason::RendererChanged),
+            "{:?}",
+            convergence.steps
+        );
         node.assert_true();
         node.sleep(60).await;
         node.assert_quiet().await;
@@ -148,9 +152,10 @@ async fn upgrade_interrupted_by_a_crash_causes_one_restart() {
         node.host.change_renderer();
         let before = node.host.counts();
         let reconciler = node.reconciler.clone();
-        let pass = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
+        let convergence =
+            tokio::spawn(async move { reconciler.converge().await.map(|_convergence| ()) });
         tokio::time::sleep(Duration::from_millis(100 * seconds)).await;
-        pass.abort();
+        convergence.abort();
         node.reconciler.shut_down().await;
         node.restart_manager();
         node.passes_until_true(2).await;
@@ -235,8 +240,8 @@ async fn damaged_image_is_made_again_and_its_companion_restarts_at_most_once() {
     let before = node.host.counts();
     node.host.damage_image(&ImageRef::new("localhost/wallet:latest").unwrap());
     node.host.stop_service(&name("wallet"));
-    let pass = node.pass().await;
-    let made = pass.steps.iter().find(|(step, _)| step.action.verb() == "ensure-image");
+    let convergence = node.converge().await;
+    let made = convergence.steps.iter().find(|(step, _)| step.action.verb() == "ensure-image");
     let (step, outcome) = made.expect("the image is made again");
     assert_eq!(step.reason, Reason::ImageDamaged);
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
@@ -253,7 +258,7 @@ async fn start_limit_is_reset_after_its_back_off() {
     node.host.crash_loop(&wallet, true);
     node.host.kill_container(&wallet);
     node.sleep(60).await;
-    let _ = node.pass().await;
+    let _ = node.converge().await;
     node.host.crash_loop(&wallet, false);
     node.passes_until_true(10).await;
 }

@@ -15,7 +15,7 @@ async fn a_companion_comes_back_by_itself_after_a_reboot() {
     let before = bench.host.counts();
     bench.host.reboot();
     bench.pass(SECOND).await;
-    assert_eq!(bench.host.untruth(), None);
+    assert_eq!(bench.host.mismatch(), None);
     assert_eq!(bench.host.counts(), before);
 }
 
@@ -115,7 +115,7 @@ async fn a_logout_without_lingering_takes_everything_and_the_bus() {
     bench.host.install(&bench.spec);
     bench.converge().await;
     bench.host.user_logout();
-    assert_eq!(bench.host.untruth(), None, "lingering users keep their services");
+    assert_eq!(bench.host.mismatch(), None, "lingering users keep their services");
     bench.host.change(|world, _| world.conditions.linger = false);
     bench.host.user_logout();
     let names = [bench.name().clone()].into();

@@ -45,7 +45,7 @@ async fn hanging_call_is_recorded_without_a_result() {
     assert!(hung.is_err());
     let journal = bench.host.journal();
     let last = journal.entries().next_back().unwrap();
-    assert_eq!((last.call.method, last.outcome), (Method::Reload, Outcome::Begun));
+    assert_eq!((last.call.method, last.outcome), (Method::Reload, Outcome::Started));
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +139,7 @@ async fn only_a_changed_image_store_costs_a_process_to_read() {
     assert_eq!(bench.host.counts().since(before).processes, 1);
 }
 
-/// Holds every effect of actor 1 until it is told to let go.
+/// Holds every effect of actor 1 until it is released.
 #[derive(Default)]
 struct HoldSecond {
     points: std::sync::Mutex<Vec<EffectPoint>>,

@@ -1,4 +1,4 @@
-//! Rebasing tells apart what will behave differently, and nothing else.
+//! Rebasing distinguishes what will behave differently, and nothing else.
 
 use super::*;
 

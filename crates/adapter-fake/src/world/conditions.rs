@@ -64,7 +64,7 @@ pub struct Conditions {
     pub fresh_build_ids: bool,
     /// The offset of the wall clock in seconds.
     pub wall_offset: i64,
-    /// Whether the host knows how long a service has been up; a clock that was set back tells nothing.
+    /// Whether the host knows how long a service has been up; a clock that was set back shows nothing.
     pub reports_uptime: bool,
     /// Whether the host reports each change of a service; otherwise only hints of the test are reported.
     pub reports_changes: bool,

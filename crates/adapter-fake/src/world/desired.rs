@@ -86,7 +86,7 @@ pub enum Intent {
         generation: u64,
     },
     /// Remove.
-    Gone {
+    Absent {
         /// Its last specification, if known.
         spec: Option<SpecId>,
         /// The generation of the intent.
@@ -142,22 +142,22 @@ impl World {
         self.generation += 1;
         let generation = self.generation;
         let slot = self.slot_mut(name);
-        slot.gone_for_good = false;
+        slot.removed_for_good = false;
         slot.intent = Some(Intent::Exists { spec, generation });
         Generation(generation)
     }
 
     /// Records and syncs a removal of `name`.
-    pub fn intent_gone(&mut self, name: &CompanionName) -> Generation {
+    pub fn intent_removed(&mut self, name: &CompanionName) -> Generation {
         self.generation += 1;
         let generation = self.generation;
         let slot = self.slot_mut(name);
         let spec = match slot.intent {
             Some(Intent::Exists { spec, .. }) => Some(spec),
-            Some(Intent::Gone { spec, .. }) => spec,
+            Some(Intent::Absent { spec, .. }) => spec,
             None => None,
         };
-        slot.intent = Some(Intent::Gone { spec, generation });
+        slot.intent = Some(Intent::Absent { spec, generation });
         Generation(generation)
     }
 
@@ -186,7 +186,7 @@ impl World {
                     let companion = DesiredCompanion::new(spec.clone(), Generation(generation));
                     desired.targets.insert(name.clone(), Target::Present(companion));
                 }
-                Some(Intent::Gone { spec, generation }) => {
+                Some(Intent::Absent { spec, generation }) => {
                     let known = spec.and_then(|spec| specs.get(spec));
                     let removed = RemovedCompanion {
                         generation: Generation(generation),

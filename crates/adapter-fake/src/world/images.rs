@@ -351,7 +351,7 @@ impl World {
         for id in &going {
             self.images.unnamed.remove(id);
         }
-        let gone = u32::try_from(going.len()).unwrap_or(u32::MAX);
-        Ok(gone)
+        let removed = u32::try_from(going.len()).unwrap_or(u32::MAX);
+        Ok(removed)
     }
 }

@@ -234,14 +234,14 @@ impl World {
     pub(crate) fn begin_stop(&mut self, name: &CompanionName, at: Duration) {
         let quick = self.delays.stop;
         let slot = self.slot_mut(name);
-        let patience = match &slot.load {
+        let limit = match &slot.load {
             Load::Ours(text) => text.stop_timeout,
             Load::NotFound | Load::Unmanaged | Load::Shadow | Load::Broken => {
                 Duration::from_secs(10)
             }
         };
         let (wait, exit) =
-            if slot.behaviour.ignores_stop { (patience, KILLED) } else { (quick.min(patience), 0) };
+            if slot.behaviour.ignores_stop { (limit, KILLED) } else { (quick.min(limit), 0) };
         let until = at.saturating_add(wait);
         self.settle(name, Phase::Stopping { until, exit }, at);
     }

@@ -73,7 +73,7 @@ impl World {
     /// Records that the removal of `name` was reported as finished: until the next intent, nothing may be
     /// created for it.
     pub fn removal_finished(&mut self, name: &CompanionName) {
-        self.slot_mut(name).gone_for_good = true;
+        self.slot_mut(name).removed_for_good = true;
     }
 
     /// Clears the violations.
@@ -92,7 +92,7 @@ impl World {
 
     /// Records a change for a removed companion.
     pub(crate) fn watch_removal(&mut self, name: &CompanionName) {
-        if self.slot(name).is_some_and(|slot| slot.gone_for_good) {
+        if self.slot(name).is_some_and(|slot| slot.removed_for_good) {
             self.violate(ViolationKind::EffectAfterRemoval, Some(name), false);
         }
     }
@@ -137,8 +137,8 @@ impl World {
     ) {
         let keep = keep.path(&hook.output);
         let is_removed = |path: &AbsolutePath| {
-            let beside = path.as_str().strip_prefix(hook.output.as_str());
-            beside.is_some_and(|name| name.starts_with('.')) && *path != keep
+            let beside_it = path.as_str().strip_prefix(hook.output.as_str());
+            beside_it.is_some_and(|name| name.starts_with('.')) && *path != keep
         };
         let slot = owner.and_then(|owner| self.slot(owner));
         let mounts = slot.map(|slot| (&slot.load, slot.unseen.file || slot.unseen.service));

@@ -81,7 +81,7 @@ async fn a_daemon_that_holds_the_output_open_does_not_block_the_hook() {
         let pid = fs::read_to_string(&file).unwrap();
         // A process that left the group stays running by design; the test kills it.
         if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
-            let _gone_already = rustix::process::kill_process(pid, Signal::KILL);
+            let _removed_already = rustix::process::kill_process(pid, Signal::KILL);
         }
     }
 }
@@ -183,7 +183,7 @@ fn fields_that_can_never_work_are_refused() {
 /// Waits until a terminating process has ended; the time limit is far above the slowest machine's need.
 async fn ended(pid: &str) {
     let waiting = async {
-        while !is_gone(pid) {
+        while !is_absent(pid) {
             tokio::task::yield_now().await;
         }
     };
@@ -191,7 +191,7 @@ async fn ended(pid: &str) {
 }
 
 /// Returns whether a process has ended, including zombies.
-fn is_gone(pid: &str) -> bool {
+fn is_absent(pid: &str) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
         Err(_) => true,

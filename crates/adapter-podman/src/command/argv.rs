@@ -22,7 +22,7 @@ pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
 /// The creation time of the images that are built, in seconds since 1970.
 pub(crate) const BUILD_TIMESTAMP: i64 = 0;
 
-/// What a call does, which decides what it needs besides its arguments.
+/// What a call does, which decides what it needs in addition to its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Reads.

@@ -21,10 +21,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_s
 use super::temporary;
 use super::tree::{self, Process, Tree};
 
-/// Number of looks for processes: one that is killed may have started another meanwhile.
-const LOOKS: usize = 3;
+/// Number of scans for processes: one that is killed may have started another meanwhile.
+const SCANS: usize = 3;
 
-/// How long the processes found by one look may take to end.
+/// How long the processes found by one scan may take to end.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Processes that our call may have started for all calls of the user: parts of their environment or cgroup.
@@ -53,7 +53,7 @@ pub(super) fn orphans() -> Vec<Tree> {
 pub(super) fn end(temporary: &Path) -> bool {
     kill_processes(temporary);
     for mount_point in mounts_below(temporary) {
-        // Without a name, the mount is gone for everybody else.
+        // Without a name, the mount is invisible to others.
         let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
         if let Err(error) = unmount(&mount_point, flags) {
             let mount_point = path_shown(&mount_point);
@@ -70,7 +70,7 @@ fn kill_processes(temporary: &Path) {
         .filter(|name| name.starts_with("buildah"))
         .map(|name| format!("buildah-{name}"))
         .collect();
-    for _ in 0..LOOKS {
+    for _ in 0..SCANS {
         let found: Vec<OwnedFd> = tree::table()
             .into_iter()
             .filter_map(|Process { pid, .. }| {
@@ -104,7 +104,7 @@ fn belongs_to(pid: i32, temporary: &Path, containers: &[String]) -> bool {
     is_of_the_call(&String::from_utf8_lossy(&cgroup), &environ, temporary, containers)
 }
 
-/// Judges a process by `/proc/<pid>/cgroup` and `/proc/<pid>/environ`.
+/// Classifies a process by `/proc/<pid>/cgroup` and `/proc/<pid>/environ`.
 fn is_of_the_call(cgroup: &str, environ: &[u8], temporary: &Path, containers: &[String]) -> bool {
     !is_shared(cgroup, environ)
         && (is_of_a_container(cgroup, containers) || temporary_of(environ) == Some(temporary))
@@ -184,12 +184,12 @@ mod tests {
             sleep
         };
         let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (mut rest, mut foreign) = (start(ours.path()), start(other.path()));
+        let (mut rest, mut other) = (start(ours.path()), start(other.path()));
         assert!(end(ours.path()));
         assert!(!rest.wait().unwrap().success());
-        assert!(foreign.try_wait().unwrap().is_none());
-        foreign.kill().unwrap();
-        foreign.wait().unwrap();
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, p
 use tokio::time::{Instant, sleep};
 
 /// How often a terminating process is checked.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Number of steps of a grace period.
 const STEPS: u32 = 5;
@@ -101,7 +101,7 @@ impl Tree {
         let deadline = Instant::now() + limit;
         let any_alive = || self.0.iter().take(count).any(|member| alive(&member.handle));
         while any_alive() && Instant::now() < deadline {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         !any_alive()
     }

@@ -9,9 +9,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
 
+mod dangling;
 mod guest;
 mod images;
 mod interruption;
-mod leftovers;
 mod proxy;
 mod store;

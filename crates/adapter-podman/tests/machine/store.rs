@@ -27,7 +27,7 @@ impl Settings {
 
 impl Drop for Settings {
     fn drop(&mut self) {
-        let _gone = fs::remove_file(&self.0);
+        let _removed = fs::remove_file(&self.0);
     }
 }
 

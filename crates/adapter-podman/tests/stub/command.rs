@@ -6,7 +6,7 @@ use adapter_podman::Podman;
 use companion_core::model::image::ImageRef;
 use companion_core::ports::PortErrorKind;
 
-use crate::podman_stub::{PodmanStub, exists, gone};
+use crate::podman_stub::{PodmanStub, exists, removed};
 
 #[tokio::test]
 async fn the_version_is_the_last_word_podman_says_about_it() {
@@ -75,7 +75,7 @@ async fn a_call_that_hangs_is_ended_within_its_limit_and_leaves_nothing() {
     assert!(!exists(&fs::read_to_string(stub.file("pid")).unwrap()));
     let orphan = fs::read_to_string(stub.file("orphan")).unwrap();
     // It is not our child; the process that adopted it reaps it at any time.
-    gone(&orphan).await;
+    removed(&orphan).await;
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ fn a_runtime_that_is_shut_down_asks_its_children_to_end() {
             pid = ready => pid,
         }
     });
-    runtime().block_on(gone(&pid));
+    runtime().block_on(removed(&pid));
     assert!(stub.file("asked").exists());
 }
 
@@ -174,7 +174,7 @@ async fn orphaned_builds_of_ours_are_stopped_and_unmanaged_ones_are_not() {
     }
     let pid = |name| fs::read_to_string(stub.file(name)).unwrap();
     assert_eq!(stub.hasty_podman().end_orphans().await, 1);
-    gone(&pid("ours")).await;
+    removed(&pid("ours")).await;
     assert!(exists(&pid("theirs")));
     let ended = std::process::Command::new("kill").arg(pid("theirs")).status();
     assert!(ended.unwrap().success());

@@ -120,7 +120,7 @@ pub(crate) fn exists(pid: &str) -> bool {
 }
 
 /// Waits until the process with this ID has ended, or is a zombie that another process must reap.
-pub(crate) async fn gone(pid: &str) {
+pub(crate) async fn removed(pid: &str) {
     let stat = Path::new("/proc").join(pid.trim()).join("stat");
     let ended = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
     let wait = async {

@@ -49,10 +49,10 @@ async fn several_units_are_checked_in_one_run_that_accepts_all_or_none() {
 
 #[tokio::test]
 async fn a_cancelled_check_leaves_nothing_behind() {
-    let (place, generator) = script("echo begun >\"${0%/*}/begun\"; sleep 600");
-    let begun = place.path().join("begun");
+    let (place, generator) = script("echo started >\"${0%/*}/started\"; sleep 600");
+    let started = place.path().join("started");
     let begins = async {
-        while !begun.exists() {
+        while !started.exists() {
             tokio::task::yield_now().await;
         }
     };
@@ -108,10 +108,10 @@ async fn a_generator_that_hangs_is_ended_with_all_that_it_started() {
     assert_eq!(error.kind(), PortErrorKind::Transient);
     let child = fs::read_to_string(place.path().join("child")).unwrap();
     let stat = format!("/proc/{}/stat", child.trim());
-    // Killed processes are gone, or zombies that wait for init.
-    let gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    // Killed processes have ended, or zombies that wait for init.
+    let removed = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
     let ended = async {
-        while !gone() {
+        while !removed() {
             tokio::task::yield_now().await;
         }
     };

@@ -100,7 +100,7 @@ fn a_frozen_payload_is_a_paused_container() {
 fn a_missing_or_outside_control_group_is_not_read() {
     let files = Files::with_environ(b"").with_group("x/libpod-payload-0", "frozen 1\n");
     assert!(files.facts(0, Some("/x")).frozen);
-    for group in ["", "/", "x", "/s/../x", "/gone", "//x/../x"] {
+    for group in ["", "/", "x", "/s/../x", "/absent", "//x/../x"] {
         assert!(!files.facts(0, Some(group)).frozen, "{group:?}");
     }
 }
@@ -110,5 +110,5 @@ fn a_control_group_that_cannot_be_listed_has_unknown_containers() {
     let files = Files::with_environ(b"").with_group("a.service", "frozen 1\n");
     let file = "/a.service/cgroup.events";
     assert_eq!(files.facts(0, Some(file)).event_files, None);
-    assert_eq!(files.facts(0, Some("/gone.service")).event_files, Some(Vec::new()));
+    assert_eq!(files.facts(0, Some("/absent.service")).event_files, Some(Vec::new()));
 }

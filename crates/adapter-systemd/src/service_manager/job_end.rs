@@ -31,7 +31,7 @@ impl AwaitedJob {
         limits: Limits,
         deadline: Instant,
     ) -> Result<String, BusError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let watched = async {
             loop {
                 let session = bus.session().await?;
@@ -46,7 +46,7 @@ impl AwaitedJob {
         };
         match tokio::time::timeout_at(deadline, watched).await {
             Ok(ended) => ended,
-            Err(_) => Err(BusError::TimedOut(deadline - begun)),
+            Err(_) => Err(BusError::TimedOut(deadline - started)),
         }
     }
 

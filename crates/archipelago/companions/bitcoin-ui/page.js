@@ -23,7 +23,7 @@ function troubleOf(answer) {
     return {
       state: "bad",
       title: "Not configured",
-      text: "This page has not been told where the node is and how to log in to it.",
+      text: "This page does not know where the node is and how to log in to it.",
       steps: ["Have the configuration written: companion reconcile", "If it is still missing, see why: companion status"],
     };
   }
@@ -57,7 +57,7 @@ function troubleOf(answer) {
   return trouble(answer, NAME);
 }
 
-async function round() {
+async function refresh() {
   const answer = await ask("api/getblockchaininfo", { urgent: true });
   const chain = answer.ok ? answer.body?.result : undefined;
   if (!Number.isFinite(chain?.blocks)) {
@@ -65,7 +65,7 @@ async function round() {
     noteGood(false);
     return;
   }
-  // A node that synchronises takes seconds for each call: what is known is shown at once.
+  // A node that synchronises takes seconds for each call: what is known is shown immediately.
   showChain(chain);
   say(stateOf(chain));
   noteGood(true);
@@ -112,7 +112,7 @@ function showChain(chain) {
   const progress = progressOf(chain);
   // Rounded down: 99.99 % must not read as done.
   const percent = `${(Math.floor(progress * 10_000) / 100).toFixed(2)}\u00a0%`;
-  // The node estimates, so that its progress stays a little below 1 for ever.
+  // The node estimates, so that its progress always stays a little below 1.
   const complete = !chain.initialblockdownload && chain.blocks === chain.headers;
   fill({
     chain: names[chain.chain] ?? chain.chain,
@@ -191,4 +191,4 @@ function showWarnings(...sources) {
   document.getElementById("warnings").hidden = warnings.length === 0;
 }
 
-repeat(round);
+repeat(refresh);

@@ -175,7 +175,7 @@ export function store(key, value) {
   }
 }
 
-/** Notes whether this round's answer was good, and whether it held figures; figures of an earlier one stay, dimmed. */
+/** Notes whether this answer was good, and whether it held figures; figures of an earlier one stay, dimmed. */
 export function noteGood(good, figures = true) {
   if (good) {
     lastGood.at = Date.now();
@@ -207,8 +207,8 @@ function showTimes() {
   }
 }
 
-/** Runs `round` now and 10 s after each end of it; a page that nobody sees rests. */
-export function repeat(round) {
+/** Runs `refresh` now and 10 s after each end of it; a page that nobody sees rests. */
+export function repeat(refresh) {
   let timer;
   let running = false;
   const run = async () => {
@@ -219,7 +219,7 @@ export function repeat(round) {
     running = true;
     nextAt = undefined;
     try {
-      await round();
+      await refresh();
     } catch {
       // An answer of another shape than any backend gives.
       say({ state: "bad", title: "The backend gave an answer that this page does not understand", text: "A part of it has another form than it should.", steps: ["Read the log of the backend"] });

@@ -40,7 +40,7 @@ function figuresOf(text) {
   };
 }
 
-async function round() {
+async function refresh() {
   const answer = await ask("api/metrics", { as: "text", urgent: true });
   const figures = answer.ok ? figuresOf(answer.body) : undefined;
   if (answer.status === 0) {
@@ -64,7 +64,7 @@ async function round() {
   say(withFigures(height, tip, listening));
 }
 
-/** The newest block of the node, of which its page tells if it is there. */
+/** The newest block of the node, which its page shows if it is there. */
 async function tipOfTheNode() {
   const answer = await ask("api/tip");
   const { blocks, headers } = answer.body?.result ?? {};
@@ -103,7 +103,7 @@ function withFigures(height, tip, listening) {
     };
   }
   const newest = lag === undefined
-    ? "Whether that is the newest block is not known: the page of the Bitcoin node is not there to tell."
+    ? "Whether that is the newest block is not known: the page of the Bitcoin node is not there to show it."
     : "That is the newest block of the node.";
   return {
     state: "good",
@@ -175,4 +175,4 @@ function withoutFigures(answer, listening) {
   return trouble(answer.ok ? { status: answer.status, body: { error: "no figures that this page knows" } } : answer, "the indexer");
 }
 
-repeat(round);
+repeat(refresh);

@@ -19,7 +19,7 @@ function words(name, answers) {
   return `no answer since ${new Date(since).toLocaleTimeString()} (${duration((Date.now() - since) / 1000)})`;
 }
 
-async function round() {
+async function refresh() {
   const answer = await ask("api/guardian", { urgent: true });
   const answers = answer.body?.answers;
   if (typeof answers !== "boolean") {
@@ -94,4 +94,4 @@ async function nodeState() {
   };
 }
 
-repeat(round);
+repeat(refresh);

@@ -28,12 +28,12 @@ function troubleOf(answer) {
     };
   }
   if (answer.status === 404) {
-    return { state: "bad", title: "This lnd does not tell its state", text: "Something answers at its address, but it does not know this question. lnd does since 0.13.", steps: ["See what listens at the address of [node.lnd] in catalog.toml"] };
+    return { state: "bad", title: "This lnd does not report its state", text: "Something answers at its address, but it does not know this question. lnd does since 0.13.", steps: ["See what listens at the address of [node.lnd] in catalog.toml"] };
   }
   return trouble(answer, "lnd");
 }
 
-async function round() {
+async function refresh() {
   const answer = await ask("api/state", { urgent: true });
   const state = answer.ok ? answer.body?.state : undefined;
   if (typeof state !== "string") {
@@ -159,4 +159,4 @@ function short(key) {
   return typeof key === "string" ? `${key.slice(0, 8)}…\u200b${key.slice(-4)}` : "unknown";
 }
 
-repeat(round);
+repeat(refresh);

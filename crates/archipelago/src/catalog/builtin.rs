@@ -21,7 +21,7 @@ pub const BITCOIN_UI_HOOK: &str = "bitcoin-ui";
 
 /// The companions with the apps they belong to.
 ///
-/// All of them or none: a catalog without one of its own companions would leave it to nobody.
+/// All of them or none: a catalog without one of its companions would leave it to nobody.
 pub(super) fn companions(node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, InvalidValue> {
     Page::ALL.into_iter().map(|page| companion(node, page)).collect()
 }

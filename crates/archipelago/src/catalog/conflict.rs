@@ -12,7 +12,7 @@ use super::CatalogError;
 /// Refuses two companions that render the same file or publish the same port.
 ///
 /// It holds for the whole catalog and not only for what is installed, because any two of its apps can
-/// be installed at once.
+/// be installed together.
 pub(super) fn refuse<'s>(
     companions: impl Iterator<Item = &'s CompanionSpec>,
 ) -> Result<(), CatalogError> {
@@ -52,7 +52,7 @@ fn clash(one: &PortMapping, other: &PortMapping) -> bool {
 }
 
 /// Whether a socket on the one address keeps another off the other: no address is all of them, and so
-/// is `::`, which takes IPv4 too unless the kernel is told otherwise (ipv6(7), `bindv6only`).
+/// is `::`, which takes IPv4 too unless the kernel is configured otherwise (ipv6(7), `bindv6only`).
 fn overlap(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return true };
     let all = |address: IpAddr| address.is_ipv6() && address.is_unspecified();

@@ -80,7 +80,7 @@ pub struct CompanionEntry {
     pub hook: Option<HookSpec>,
 }
 
-/// Which fields a catalog file gives: a value alone does not tell what was left out from what was set so.
+/// Which fields a catalog file gives: a value alone does not show whether it was left out or set.
 #[derive(Deserialize)]
 struct Given {
     #[serde(default)]

@@ -105,7 +105,7 @@ fn hidden_from(text: &str, start: usize) -> Option<usize> {
     if let Some(from) = value.into_iter().find(|from| names_secret(&line[..from - 1])) {
         return Some(from);
     }
-    // A line without a key of its own goes on with the value of one before it, as in a text of several lines.
+    // A line without a key goes on with the value of one before it, as in a text of several lines.
     let owner = text[..start].lines().rev().find(|line| line.contains('='));
     let goes_on = !line.contains('=') && !line.trim_start().starts_with('[');
     let in_text =

@@ -50,7 +50,7 @@ pub(super) fn sources(desired: &DesiredState) -> Vec<ImageSource> {
     desired.present().map(|(_, companion)| companion.spec.image.clone()).collect()
 }
 
-/// A failure harms no companion, and the next change tries again.
+/// A failure affects no companion, and the next change tries again.
 pub(super) async fn keep(reconciler: &Reconciler, sources: &[ImageSource]) {
     match reconciler.host().images.keep_archives(sources).await {
         Ok(0) => {}

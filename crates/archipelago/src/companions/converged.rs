@@ -49,7 +49,7 @@ pub struct StepReport {
     pub reason: Option<String>,
     /// Why, for people.
     pub why: String,
-    /// `done`, `begun`, `not-needed`, `failed` or `skipped`; absent in a plan.
+    /// `done`, `started`, `not-needed`, `failed` or `skipped`; absent in a plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
     /// What went wrong, if it failed.
@@ -73,7 +73,7 @@ impl StepReport {
     fn taken((step, outcome): &(Step, Outcome)) -> Self {
         let (word, error) = match outcome {
             Outcome::Done => ("done", None),
-            Outcome::Begun => ("begun", None),
+            Outcome::Started => ("started", None),
             Outcome::NotNeeded => ("not-needed", None),
             Outcome::Failed(problem) => ("failed", Some(problem.message.clone())),
             Outcome::Skipped => ("skipped", None),
@@ -94,7 +94,7 @@ impl StepReport {
             Some(EventKind::NotNeeded) => ("not-needed", None),
             Some(EventKind::Failed) => ("failed", end.and_then(|end| end.message.clone())),
             Some(EventKind::Started | EventKind::State | EventKind::Leader) | None => {
-                ("begun", None)
+                ("started", None)
             }
         };
         Self {
@@ -109,13 +109,17 @@ impl StepReport {
 }
 
 impl Converged {
-    pub(super) fn of_pass(pass: &Convergence, names: Option<&BTreeSet<CompanionName>>) -> Self {
+    pub(super) fn of(convergence: &Convergence, names: Option<&BTreeSet<CompanionName>>) -> Self {
         let concerns = |status: &CompanionStatus| names.is_none_or(|it| it.contains(&status.name));
-        let mut companions = status(&pass.last);
+        let mut companions = status(&convergence.last);
         companions.retain(concerns);
-        let violations = pass.last.violations.iter();
+        let violations = convergence.last.violations.iter();
         let problems = violations.map(|rule| format!("the plan violates {rule}")).collect();
-        Self { steps: pass.steps.iter().map(StepReport::taken).collect(), companions, problems }
+        Self {
+            steps: convergence.steps.iter().map(StepReport::taken).collect(),
+            companions,
+            problems,
+        }
     }
 
     pub(super) fn of_report(

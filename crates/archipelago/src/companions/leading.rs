@@ -77,10 +77,10 @@ impl Companions {
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Converged, CompanionsError> {
-        let pass = self.reconciler.converge_for(names).await;
-        let pass = pass.map_err(CompanionsError::Reconcile)?;
-        archives::keep(&self.reconciler, &archives::sources(&pass.last.desired)).await;
-        Ok(Converged::of_pass(&pass, names))
+        let convergence = self.reconciler.converge_for(names).await;
+        let convergence = convergence.map_err(CompanionsError::Reconcile)?;
+        archives::keep(&self.reconciler, &archives::sources(&convergence.last.desired)).await;
+        Ok(Converged::of(&convergence, names))
     }
 
     /// Ends the work under way softly, and then the leadership.
@@ -99,7 +99,7 @@ impl Companions {
             match backend.sweep(&self.store).await {
                 Ok(0) => {}
                 Ok(count) => info!("removed {count} temporary file(s) of an interrupted run"),
-                // They harm nobody, and the next leader tries again.
+                // They affect nobody, and the next leader tries again.
                 Err(error) => {
                     let attempt = "remove the temporary files of an interrupted run";
                     warn!("failed to {attempt}: {}", error.chain());

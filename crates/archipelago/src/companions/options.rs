@@ -86,7 +86,7 @@ impl Options {
         Self { settings, default_catalog, catalog: None, ..self }
     }
 
-    /// Who is shown each event at once. It must return at once.
+    /// The receiver of each event. It must return immediately.
     pub fn with_listener(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
     }
@@ -135,7 +135,7 @@ impl Options {
     /// Connects: the backend's host, with the desired state in the state directory.
     ///
     /// # Errors
-    /// [`HostError`] saying what the host lacks.
+    /// [`HostError`] saying what is missing on the host.
     pub async fn connect(self) -> Result<Companions, HostError> {
         let store = self.store()?;
         let Self { backend, program, version, role, hooks, listener, metrics, .. } = self;

@@ -18,7 +18,7 @@ use crate::published::{read_events, read_status};
 
 mod metrics;
 
-/// A host that has all that the built-in companions need, with a record in a directory of its own.
+/// A host that has all that the built-in companions need, with a record in a separate directory.
 struct Bench {
     host: FakeHost,
     state: tempfile::TempDir,
@@ -112,7 +112,7 @@ async fn removed_app_stays_removed_despite_an_older_list() {
     assert_eq!(companions.installed().await.unwrap(), [app("bitcoin-knots")].into());
 }
 
-/// The built-in catalog, with `my-ui` for `my-app` and its rendered file besides.
+/// The built-in catalog, with `my-ui` for `my-app` and its rendered file.
 fn larger_catalog() -> Catalog {
     let text = r#"
         [[companion]]
@@ -311,8 +311,8 @@ async fn reload_counts_no_attempt_for_a_companion_with_a_failed_unit_write() {
     let refused = Mode::Error(PortErrorKind::Transient);
     let fault = Fault::always(Port::Units, Method::Write, refused);
     bench.host.inject(Fault { companion: Some(name("archy-lnd-ui")), ..fault });
-    let pass = companions.reconciler().converge().await.unwrap();
-    let failures = &pass.last.observed.history.failures[&name("archy-lnd-ui")];
+    let convergence = companions.reconciler().converge().await.unwrap();
+    let failures = &convergence.last.observed.history.failures[&name("archy-lnd-ui")];
     assert!(failures.contains_key(&Work::Unit) && !failures.contains_key(&Work::Load));
 }
 

@@ -94,7 +94,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("companion");
         let store = RecordStore::new(&dir, Arc::new(Catalog::builtin()));
-        for round in 0..2 {
+        for attempt in 0..2 {
             store.update(|record, _| (true, record.touch())).await.unwrap();
             for file in ["images/a.json", "edited/web.container.1", "events.jsonl", "host-key"] {
                 let file = dir.join(file);
@@ -102,7 +102,7 @@ mod tests {
                 std::fs::write(file, "x").unwrap();
             }
             let own = dir.join("notes.txt");
-            if round == 0 {
+            if attempt == 0 {
                 std::fs::write(&own, "mine").unwrap();
                 assert_eq!(store.delete().await.unwrap(), std::slice::from_ref(&own));
                 std::fs::remove_file(own).unwrap();

@@ -75,18 +75,18 @@ async fn a_damaged_record_is_an_error_and_is_left_as_it_is() {
 async fn intent_of_a_cancelled_caller_holds_the_lock_until_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let (store, other) = (store(dir.path()), store(dir.path()));
-    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (started, has_started) = std::sync::mpsc::channel();
     let (end, may_end) = std::sync::mpsc::channel::<()>();
     let app = AppId::new("lnd").unwrap();
     let intent = tokio::spawn(async move {
         let change = move |record: &mut Record, catalog: &Catalog| {
-            begun.send(()).unwrap();
+            started.send(()).unwrap();
             may_end.recv().unwrap();
             (true, record.install(&app, "a test", catalog))
         };
         store.update(change).await
     });
-    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || has_started.recv().unwrap()).await.unwrap();
     intent.abort();
     assert!(intent.await.unwrap_err().is_cancelled());
     assert!(try_lock(&other).is_none());

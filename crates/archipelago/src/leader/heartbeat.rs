@@ -7,8 +7,8 @@ use companion_core::reconciler::Limits;
 use tokio::time::Instant;
 
 /// The longest time within a reconcile without a step that begins or ends: before the first step it
-/// makes five reads (of the desired state; of hooks, images and the list of units at once; of units and
-/// services at once; of containers; of the leadership). No step takes as long.
+/// makes five reads (of the desired state; of hooks, images and the list of units together; of units and
+/// services together; of containers; of the leadership). No step takes as long.
 fn longest_wait(limits: &Limits) -> Duration {
     (5 * limits.read).max(limits.reload).max(limits.act)
 }
@@ -19,14 +19,14 @@ fn longest_wait(limits: &Limits) -> Duration {
 #[derive(Debug)]
 pub struct Heartbeat {
     last: Mutex<Instant>,
-    patience: Duration,
+    limit: Duration,
 }
 
 impl Heartbeat {
     /// The heartbeat of a loop that rests for `resync` between two reconciles.
     pub fn new(resync: Duration) -> Self {
-        let patience = resync + longest_wait(&Limits::default());
-        Self { last: Mutex::new(Instant::now()), patience }
+        let limit = resync + longest_wait(&Limits::default());
+        Self { last: Mutex::new(Instant::now()), limit }
     }
 
     /// Notes that the loop moves.
@@ -37,7 +37,7 @@ impl Heartbeat {
     /// How long the loop has not moved, if that is longer than any of its waits may take.
     pub fn stuck_for(&self) -> Option<Duration> {
         let quiet = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        (quiet > self.patience).then_some(quiet)
+        (quiet > self.limit).then_some(quiet)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct LeaderInfo {
     /// Its process.
     pub pid: u32,
-    /// When that process started, in clock ticks since boot (`starttime` of proc_pid_stat(5)): it tells
+    /// When that process started, in clock ticks since boot (`starttime` of proc_pid_stat(5)): it distinguishes
     /// the process from a later one with the same number.
     pub started: u64,
     /// Its name for people, such as `companion run`.
@@ -41,7 +41,7 @@ pub enum Role {
     Command,
 }
 
-/// The options that change decisions. What holds for good belongs into a catalog file.
+/// The options that change decisions. What holds permanently belongs into a catalog file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// The catalog files, in the order in which they are read.

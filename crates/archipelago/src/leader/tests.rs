@@ -20,8 +20,8 @@ async fn lease(lock: &LeaderLock) -> Box<dyn Lease> {
     }
 }
 
-/// A lock that is held, in a directory of its own.
-async fn led() -> (tempfile::TempDir, LeaderLock, Lease) {
+/// A lock that is held, in a separate directory.
+async fn led() -> (tempfile::TempDir, LeaderLock, Box<dyn Lease>) {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(dir.path(), "companion run");
     let held = lease(&lock).await;

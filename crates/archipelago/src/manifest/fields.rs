@@ -1,4 +1,4 @@
-//! Values of a manifest that have a notation of their own. Each is checked where it is read, so an error has its place.
+//! Values of a manifest with their own notation. Each is checked where it is read, so an error has its place.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -282,7 +282,7 @@ impl TryFrom<HealthKeys> for HealthEntry {
     }
 }
 
-/// The URL of an endpoint, which is a URL or `HOST:PORT`, with the path that the manifest has beside it.
+/// The URL of an endpoint, which is a URL or `HOST:PORT`, with the path that the manifest has next to it.
 fn url(endpoint: &str, path: Option<&str>) -> Result<HttpUrl, InvalidValue> {
     let url: HttpUrl = if endpoint.contains("://") {
         endpoint.parse()?

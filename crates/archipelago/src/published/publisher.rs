@@ -31,12 +31,12 @@ use crate::metrics::Metrics;
 /// The most events that wait to be written; a file system that hangs keeps the memory bounded.
 const QUEUE_LIMIT: usize = 1000;
 
-/// Who is shown each event at once. It must return at once.
+/// The receiver of each event. It must return immediately.
 pub type Listener = Arc<dyn Fn(&EventRecord) + Send + Sync>;
 
 /// Publishes the status and the events of one leader.
 ///
-/// It takes events in at once and writes them in a task of its own, so that a slow disk delays nobody.
+/// It takes events in immediately and writes them in a separate task, so that a slow disk delays nobody.
 pub(crate) struct Publisher {
     listener: Option<Listener>,
     metrics: Metrics,
@@ -182,7 +182,7 @@ impl Publisher {
             Outcome::Failed(problem) => {
                 self.ended(&task(step), EventKind::Failed, Some(&problem.message));
             }
-            Outcome::Begun | Outcome::Skipped => {}
+            Outcome::Started | Outcome::Skipped => {}
         }
     }
 

@@ -41,12 +41,12 @@ fn companion_of_two_apps_is_removed_with_the_last_one() {
     );
 }
 
-/// A catalog that has two companions of users' own besides the built-in ones.
+/// A catalog that has two companions of users' own and the built-in ones.
 fn larger_catalog() -> Catalog {
     catalog(&["one", "two"].map(|name| entry(&format!("{name}-ui"), name)).concat())
 }
 
-/// The built-in catalog with `name` for `apps` besides.
+/// The built-in catalog with `name` for `apps`.
 fn catalog_of(name: &str, apps: &str, more: &str) -> Catalog {
     catalog(&format!("{}{more}", entry(name, apps)))
 }

@@ -107,7 +107,7 @@ fn print_act(act: &Act, number: usize, output: &Output) {
     let promise = act.scene.promise;
     output.line(match act.true_after {
         None => {
-            let rest = act.untruth.as_deref().unwrap_or("unknown");
+            let rest = act.mismatch.as_deref().unwrap_or("unknown");
             format!("   {} {rest}", Style::Bad.paint("not repaired:"))
         }
         Some(after) => {

@@ -115,7 +115,7 @@ impl Ran {
     }
 
     /// The text of the first stderr line with `label`.
-    pub(crate) fn told(&self, label: &str) -> Option<&str> {
+    pub(crate) fn message(&self, label: &str) -> Option<&str> {
         self.stderr.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(": "))
     }
 }

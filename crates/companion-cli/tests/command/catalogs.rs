@@ -13,7 +13,7 @@ fn invalid_catalog_is_refused_with_line_and_column_without_a_host() {
     for command in [&["catalog"][..], &["install", "lnd"], &["render", "archy-lnd-ui"]] {
         let ran = bench.run(&[&["--host", "user", "--catalog", file], command].concat());
         assert_eq!(ran.status, 2, "{command:?}: {ran:?}");
-        let error = ran.told("error").unwrap();
+        let error = ran.message("error").unwrap();
         assert!(error.contains(".toml:2:1: ") && error.contains("`colour`"), "{error}");
         assert!(error.contains(file), "{error}");
         assert!(ran.stderr.contains("  |\n2 | colour = 3\n  | ^^^^^^\n"), "{ran:?}");
@@ -104,7 +104,7 @@ fn a_unit_is_rendered_without_a_host() {
         assert!(ran.stdout.lines().any(|found| found.starts_with(line)), "{line}: {ran:?}");
     }
     assert!(ran.stdout.contains("-0000000000000000-none-"), "an unresolved image is zeros");
-    let note = ran.told("note").unwrap();
+    let note = ran.message("note").unwrap();
     assert!(note.contains("localhost/lnd-ui:latest"), "{ran:?}");
     let system = bench.run(&["--host", "system", "render", "archy-lnd-ui"]);
     assert!(system.stdout.contains("WantedBy=multi-user.target"), "{system:?}");
@@ -131,7 +131,7 @@ fn an_app_with_several_companions_is_rendered_by_their_names() {
     let render = |name: &str| bench.run(&["--catalog", file.to_str().unwrap(), "render", name]);
     let ran = render("my-app");
     assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
-    assert_eq!(ran.told("hint"), Some("name one of them: `a-ui`, `b-ui`"));
+    assert_eq!(ran.message("hint"), Some("name one of them: `a-ui`, `b-ui`"));
     assert_eq!(render("a-ui").status, 0);
     assert_eq!(bench.run(&["render", "lnd", "--podman-version", "x"]).status, 2);
 }

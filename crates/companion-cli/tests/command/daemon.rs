@@ -121,7 +121,7 @@ fn second_daemon_is_refused_and_the_first_keeps_running() {
     let daemon = Daemon::start(&[]);
     let second = daemon.bench.sim(&["run"]);
     assert_eq!((second.status, second.stdout.as_str()), (1, ""), "{second:?}");
-    let error = second.told("error").unwrap();
+    let error = second.message("error").unwrap();
     let expected = format!(
         "another daemon is the leader of this host: companion run (pid {})",
         daemon.child.id()

@@ -1,4 +1,4 @@
-//! remove --all, export, apply, uninstall: what concerns all apps at once.
+//! remove --all, export, apply, uninstall: what concerns all apps together.
 
 use crate::bench::Bench;
 
@@ -79,7 +79,7 @@ fn uninstall_needs_a_confirmation_and_leaves_files_of_others() {
     assert_eq!(node.sim(&["install", "lnd"]).status, 0);
     let ran = node.sim(&["uninstall"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
-    assert_eq!(ran.told("hint"), Some("nothing was changed; confirm with --yes"));
+    assert_eq!(ran.message("hint"), Some("nothing was changed; confirm with --yes"));
     node.file("state/notes.txt", "mine");
     let ran = node.sim(&["uninstall", "--yes"]);
     assert_eq!(ran.status, 0, "{ran:?}");

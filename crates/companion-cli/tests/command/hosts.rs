@@ -16,9 +16,9 @@ fn commands_without_a_bus_record_nothing_and_exit_with_status_3() {
         let ran = bench.run(&[&["--host", "user"], command].concat());
         assert_eq!(ran.status, 3, "{command:?}: {ran:?}");
         assert_eq!(ran.stdout, "", "{command:?}");
-        assert!(ran.told("error").unwrap().starts_with("the user's systemd cannot be reached"));
+        assert!(ran.message("error").unwrap().starts_with("the user's systemd cannot be reached"));
         let hint = "loginctl enable-linger, or log in; `companion doctor` lists what is missing";
-        assert_eq!(ran.told("hint"), Some(hint), "{command:?}");
+        assert_eq!(ran.message("hint"), Some(hint), "{command:?}");
         assert!(bench.contents().is_empty(), "{command:?}: {:?}", bench.contents());
     }
 }
@@ -30,7 +30,7 @@ fn simulated_host_is_announced() {
         (ran.status, ran.stdout.as_str()),
         (0, "no companions: no app is recorded as installed\n")
     );
-    assert!(ran.told("note").unwrap().contains("simulated host"), "{ran:?}");
+    assert!(ran.message("note").unwrap().contains("simulated host"), "{ran:?}");
 }
 
 #[test]

@@ -10,13 +10,13 @@
 
 mod bench;
 mod catalogs;
+mod converge;
 mod daemon;
 mod doctor;
 mod everything;
 mod hosts;
-mod look;
+mod inspect;
 mod mistakes;
-mod passes;
 mod session;
 mod setup;
 mod terminal;

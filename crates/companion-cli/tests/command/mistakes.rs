@@ -1,7 +1,7 @@
 //! Typical mistakes, and the whole answer to each.
 //!
 //! Elsewhere: a failing host in `commands/causes/tests.rs`, missing prerequisites in `doctor.rs` and `hosts.rs`, a second
-//! daemon in `daemon.rs`, a log of an unknown name and an edited unit in `look.rs`, an app outside the catalog in `passes.rs`, a wrong key of the catalog in `catalogs.rs`, a
+//! daemon in `daemon.rs`, a log of an unknown name and an edited unit in `inspect.rs`, an app outside the catalog in `converge.rs`, a wrong key of the catalog in `catalogs.rs`, a
 //! missing or empty file in `everything.rs`, an unmanaged unit of the daemon in `setup.rs`.
 
 use crate::bench::Bench;

@@ -233,7 +233,7 @@ fn options_without_effect_on_the_daemon_are_refused() {
     for option in ["--catalog", "--state-dir"] {
         let ran = host.setup(&[option, "/x"]);
         assert_eq!(ran.status, 2, "{ran:?}");
-        assert!(ran.told("error").unwrap().contains(option), "{ran:?}");
+        assert!(ran.message("error").unwrap().contains(option), "{ran:?}");
     }
     let ran = host.setup(&["--build-arg", "BASE IMAGE=x"]);
     assert_eq!(ran.status, 2, "{ran:?}");
@@ -264,11 +264,11 @@ fn a_program_in_a_build_directory_is_refused_without_force() {
     command.env("TMPDIR", host.bench.home());
     let ran = Ran::of(command.output().unwrap());
     assert_eq!(ran.status, 2, "{ran:?}");
-    assert!(ran.told("error").unwrap().contains("temporary directory"), "{ran:?}");
+    assert!(ran.message("error").unwrap().contains("temporary directory"), "{ran:?}");
     let built = Bench::new();
     let ran = built.run(&["--host", "user", "setup"]);
     assert_eq!(ran.status, 2, "{ran:?}");
-    assert!(ran.told("error").unwrap().contains("build directory of cargo"), "{ran:?}");
+    assert!(ran.message("error").unwrap().contains("build directory of cargo"), "{ran:?}");
     assert!(built.contents().is_empty());
 }
 
@@ -277,7 +277,7 @@ fn without_a_service_manager_nothing_is_written() {
     let bench = Bench::installed();
     let ran = bench.run(&["--host", "user", "setup"]);
     assert_eq!(ran.status, 3, "{ran:?}");
-    assert!(ran.told("hint").unwrap().contains("companion doctor"), "{ran:?}");
+    assert!(ran.message("hint").unwrap().contains("companion doctor"), "{ran:?}");
     assert_eq!(bench.contents(), [".cargo"]);
     assert_eq!(bench.sim(&["setup"]).status, 2);
 }
@@ -295,7 +295,7 @@ fn a_removal_deletes_the_unit_and_keeps_the_catalog() {
         ["stop companion.service", "disable --no-reload companion.service", "daemon-reload"];
     assert_eq!(host.asked(), asked);
     assert!(!host.unit().exists() && host.catalog().exists());
-    assert!(ran.told("note").unwrap().contains(host.catalog().to_str().unwrap()), "{ran:?}");
+    assert!(ran.message("note").unwrap().contains(host.catalog().to_str().unwrap()), "{ran:?}");
     let ran = host.setup(&["--remove"]);
     assert_eq!((ran.status, host.asked().len()), (0, 0), "{ran:?}");
 }

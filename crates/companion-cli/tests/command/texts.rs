@@ -137,7 +137,7 @@ fn a_full_disk_under_stdout_is_an_error() {
     let output = bench.command(&["catalog"]).stdout(full).output().unwrap();
     let ran = Ran::of(output);
     assert_eq!(ran.status, 1, "{ran:?}");
-    assert!(ran.told("error").unwrap().starts_with("failed to write to stdout"), "{ran:?}");
+    assert!(ran.message("error").unwrap().starts_with("failed to write to stdout"), "{ran:?}");
 }
 
 /// The documents for people who use the command.

@@ -39,7 +39,7 @@ pub trait UnitStore: Send + Sync {
     /// rendering digest matches its own bytes or is missing, and otherwise
     /// [`Drifted`](crate::model::unit::UnitFileState::Drifted); the same applies without an expected unit. One
     /// with the expected bytes that is writable by others is
-    /// [`Exposed`](crate::model::unit::UnitFileState::WrongMode). The comparison uses the restart epoch of the
+    /// [`WrongMode`](crate::model::unit::UnitFileState::WrongMode). The comparison uses the restart epoch of the
     /// file, so a restored unit stays current, and the store's own rendering digest instead of the one in the
     /// expected unit.
     async fn observe(

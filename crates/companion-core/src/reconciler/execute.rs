@@ -31,7 +31,7 @@ pub struct Executor {
     /// The companions with a failed step, or for which the load failed.
     stopped: BTreeSet<CompanionName>,
     /// The work already counted in this plan.
-    begun: BTreeSet<TaskKey>,
+    started: BTreeSet<TaskKey>,
     /// Whether the host was asked to validate the units to write together.
     prepared: bool,
 }
@@ -104,7 +104,7 @@ impl Executor {
                 self.count(&step, memory, context);
                 act(&step, host, limits).await.map(|stage| match stage {
                     None => (Outcome::Done, None),
-                    Some(stage) => (Outcome::Begun, Task::new(&step, stage)),
+                    Some(stage) => (Outcome::Started, Task::new(&step, stage)),
                 })
             }
         };
@@ -147,7 +147,7 @@ impl Executor {
     /// Counts the attempts of `step`, once for all steps of the same work.
     fn count(&mut self, step: &Step, memory: &mut Memory, context: &mut Context<'_>) {
         for (name, input) in &step.serves {
-            if self.begun.insert((name.clone(), step.work)) {
+            if self.started.insert((name.clone(), step.work)) {
                 let jitter = (context.jitter)();
                 memory.begin(name, step.work, *input, self.now, jitter);
             }

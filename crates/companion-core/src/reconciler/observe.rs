@@ -173,11 +173,11 @@ fn names_to_ask_containers_of(
         let service = services.get(name).and_then(Observation::known);
         service.is_some_and(|service| service.is_down() || service.run == RunState::BetweenRestarts)
     };
-    let gone = |name: &CompanionName| {
-        history.gone.get(name).is_some_and(|gone| Some(*gone) == desired.generation(name))
+    let removed = |name: &CompanionName| {
+        history.removed.get(name).is_some_and(|removed| Some(*removed) == desired.generation(name))
     };
     let is_asked = |(name, target): &(&CompanionName, &Target)| {
-        down(name) && (matches!(target, Target::Present(_)) || !gone(name))
+        down(name) && (matches!(target, Target::Present(_)) || !removed(name))
     };
     let targets = desired.targets.iter().filter(is_asked);
     targets.map(|(name, _)| name.clone()).collect()

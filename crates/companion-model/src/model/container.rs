@@ -32,7 +32,7 @@ pub const HOST_LOOPBACK: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 2);
 pub enum Network {
     /// The host's own network: the container's ports are the host's.
     Host,
-    /// A network of its own, reached through published ports.
+    /// A separate network, reached through published ports.
     #[default]
     Bridge,
     /// A named network that the host already has.
@@ -109,10 +109,10 @@ pub struct ContainerSpec {
     ///
     /// For a page whose backend is on the host: the address holds whatever interfaces the host has and gets, while the
     /// host's own addresses, as a bridge sees them, are those of the moment at which the first bridge was made. The
-    /// container then has an IPv4 network of its own, and its ports are published on the host's IPv4 addresses.
+    /// container then has a separate IPv4 network, and its ports are published on the host's IPv4 addresses.
     #[serde(default, skip_serializing_if = "is_false")]
     pub host_loopback: bool,
-    /// Published ports; only a container with a network of its own has any.
+    /// Published ports; only a container with a separate network has any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortMapping>,
     /// Files and directories of the host.

@@ -16,7 +16,7 @@ pub struct HostTraits {
     pub restart_delay: bool,
     /// Each pull decides whether it verifies certificates.
     pub tls_per_pull: bool,
-    /// A container with a network of its own can reach the host's loopback at a fixed address.
+    /// A container with a separate network can reach the host's loopback at a fixed address.
     pub host_loopback: bool,
 }
 

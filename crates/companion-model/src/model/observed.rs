@@ -154,7 +154,7 @@ pub struct History {
     /// The last observed runs.
     pub runs: BTreeMap<CompanionName, KnownRun>,
     /// Completed removals: their containers are not read again.
-    pub gone: BTreeMap<CompanionName, Generation>,
+    pub removed: BTreeMap<CompanionName, Generation>,
 }
 
 /// The observed state of one reconcile.

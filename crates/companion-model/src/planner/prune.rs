@@ -47,8 +47,8 @@ pub(super) fn rule(plan: &mut CompanionPlan<'_>, removed: &RemovedCompanion) {
     if plan.backs_off(Work::Removal, input) {
         return;
     }
-    let taken_down = take_down(plan, file, ours.then_some(service), input);
-    tidy(plan, removed, input, taken_down);
+    let torn_down = teardown(plan, file, ours.then_some(service), input);
+    tidy(plan, removed, input, torn_down);
 }
 
 /// Returns whether the service came from a managed unit.
@@ -95,7 +95,7 @@ pub fn stop_input(generation: Generation, run_id: Option<&str>) -> Fingerprint {
 }
 
 /// Plans the removal and unload of the unit file. Returns whether anything remained to do.
-fn take_down(
+fn teardown(
     plan: &mut CompanionPlan<'_>,
     file: &UnitFile,
     service: Option<&ServiceState>,
@@ -130,7 +130,7 @@ fn tidy(
     plan: &mut CompanionPlan<'_>,
     removed: &RemovedCompanion,
     input: Fingerprint,
-    taken_down: bool,
+    torn_down: bool,
 ) {
     let mut container = false;
     if let Some(seen) = &plan.seen.container {
@@ -145,7 +145,7 @@ fn tidy(
         }
     }
     let config = state.is_some_and(is_rendered);
-    if !taken_down && !container && !config {
+    if !torn_down && !container && !config {
         plan.recovered(Work::Removal);
         plan.recovered(Work::Load);
     }

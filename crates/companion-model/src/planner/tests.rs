@@ -82,7 +82,7 @@ fn rendered(file: ConfigFile) -> HookState {
     }
 }
 
-/// A hook that has to run to tell what `input` gives, and that rendered [`config`] before.
+/// A hook that has to run to show what `input` gives, and that rendered [`config`] before.
 fn outdated(input: &[u8]) -> HookState {
     let input = Fingerprint::of(input);
     HookState { rendering: Rendering::Outdated { input }, ..rendered(ConfigFile::Intact) }
@@ -298,7 +298,7 @@ impl Setup {
 }
 
 #[test]
-fn converged_pass_has_no_steps() {
+fn converged_reconcile_has_no_steps() {
     let setup = Setup::converged();
     assert!(setup.plan().is_converged());
     assert_eq!(setup.retries_in(), None);

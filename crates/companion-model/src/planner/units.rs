@@ -46,7 +46,7 @@ pub(super) fn rule(
         }
         UnitFileState::WrongMode { revision } => {
             // The bytes do not change, so neither a load nor a restart is needed.
-            let input = plan.input(&("exposed", wanted));
+            let input = plan.input(&("wrong mode", wanted));
             write(plan, *revision, Reason::UnitFileWrongMode, input);
             return loaded(plan, wanted, *revision, service);
         }

@@ -85,7 +85,9 @@ pub(super) async fn a_dangling_image_is_reported_for_its_own_source_only(world: 
     same!(state(world).await.dangling, [before.id], "the replaced image is dangling");
 }
 
-pub(super) async fn pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing(world: &World) {
+pub(super) async fn pruning_what_is_removed_or_in_use_is_a_success_and_removes_nothing(
+    world: &World,
+) {
     let image = ensure(world).await;
     let unknown = ImageId::new(&"0".repeat(64)).unwrap();
     let dangling = [unknown, image.id.clone()];
@@ -96,7 +98,9 @@ pub(super) async fn pruning_what_is_gone_or_in_use_is_a_success_and_removes_noth
     same!(present, Some(image.id));
 }
 
-pub(super) async fn an_image_that_was_built_stays_current_when_its_context_is_gone(world: &World) {
+pub(super) async fn an_image_that_was_built_stays_current_when_its_context_is_removed(
+    world: &World,
+) {
     let image = ensure(world).await;
     world.remove_contexts().await;
     let state = state(world).await;
@@ -144,8 +148,8 @@ pub(super) async fn a_build_that_was_fixed_gives_the_image(world: &World) {
 
 pub(super) async fn a_build_that_is_dropped_half_way_leaves_a_whole_image_or_none(world: &World) {
     begin_and_drop(world.images().ensure(&world.source())).await;
-    let begun = state(world).await;
-    assert!(begun.present.is_none() || begun.is_current(), "it is whole or none: {begun:?}");
+    let started = state(world).await;
+    assert!(started.present.is_none() || started.is_current(), "it is whole or none: {started:?}");
     ensure(world).await;
     assert!(state(world).await.is_current(), "the image is current");
 }

@@ -57,7 +57,7 @@ pub(super) async fn a_pulled_image_stays_current_whatever_becomes_of_its_registr
     same!(world.contacts().await, contacts);
 }
 
-pub(super) async fn a_source_whose_contexts_are_gone_is_pulled(world: &World) {
+pub(super) async fn a_source_whose_contexts_are_removed_is_pulled(world: &World) {
     world.publish("one").await;
     world.remove_contexts().await;
     let image = ensure(world).await;

@@ -111,7 +111,7 @@ pub(super) async fn what_runs_after_its_unit_vanished_is_not_started_again(world
         state.is_down() && state.running.is_none(),
         "what has no unit is not restarted: {state:?}"
     );
-    same!(state.unit, LoadedUnit::Absent, "a unit whose file is gone is absent");
+    same!(state.unit, LoadedUnit::Absent, "a unit without a file is absent");
 }
 
 pub(super) async fn unfrozen_program_is_the_same_run(world: &World) {

@@ -112,7 +112,7 @@ pub(super) async fn repaired_service_starts_without_a_reset(world: &World) {
     same!((state.is_up(), state.last_end), (true, None), "a start forgets the failure before it");
 }
 
-pub(super) async fn a_failed_unit_whose_file_is_gone_is_forgotten_by_a_reset(world: &World) {
+pub(super) async fn a_failed_unit_whose_file_is_removed_is_forgotten_by_a_reset(world: &World) {
     let unit = fail(world).await;
     unload(world, &unit.name).await;
     world.services().reset_failed(&unit.name).await.done();

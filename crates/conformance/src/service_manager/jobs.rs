@@ -14,8 +14,8 @@ pub(super) async fn a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped
     let name = world.unit(0).name;
     let services = world.services();
     for verb in [Verb::Start, Verb::Restart, Verb::Stop] {
-        let begun = services.begin(&name, verb).await;
-        refused(begun.map(drop), PortErrorKind::NotFound);
+        let started = services.begin(&name, verb).await;
+        refused(started.map(drop), PortErrorKind::NotFound);
     }
 }
 
@@ -120,10 +120,10 @@ pub(super) async fn of_a_start_and_a_stop_the_last_one_counts(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     let services = world.services();
-    let begun = services.begin(&unit.name, Verb::Start).await.done();
+    let started = services.begin(&unit.name, Verb::Start).await.done();
     let ended = services.begin(&unit.name, Verb::Stop).await.done();
     services.wait(ended).await.done();
-    services.wait(begun).await.done();
+    services.wait(started).await.done();
     let state = state_of(world, &unit.name).await;
     assert!(state.is_down() && state.running.is_none(), "the last request was a stop: {state:?}");
     // Nothing is in its way.
@@ -136,8 +136,8 @@ pub(super) async fn of_a_stop_and_a_start_the_last_one_counts(world: &World) {
     let before = state_of(world, &unit.name).await;
     let services = world.services();
     let ended = services.begin(&unit.name, Verb::Stop).await.done();
-    let begun = services.begin(&unit.name, Verb::Start).await.done();
-    services.wait(begun).await.done();
+    let started = services.begin(&unit.name, Verb::Start).await.done();
+    services.wait(started).await.done();
     services.wait(ended).await.done();
     let after = state_of(world, &unit.name).await;
     assert!(after.is_up(), "the last request was a start: {after:?}");
@@ -151,9 +151,9 @@ pub(super) async fn a_job_that_is_replaced_ends_without_an_error(world: &World) 
     let ended = services.begin(&unit.name, Verb::Stop).await.done();
     let pending = |state: &ServiceState| state.busy;
     becomes(world, &unit.name, "it is being stopped", pending).await;
-    let begun = services.begin(&unit.name, Verb::Start).await.done();
+    let started = services.begin(&unit.name, Verb::Start).await.done();
     services.wait(ended).await.done();
-    services.wait(begun).await.done();
+    services.wait(started).await.done();
     assert!(state_of(world, &unit.name).await.is_up(), "the last request was a start");
 }
 
@@ -173,9 +173,9 @@ pub(super) async fn program_that_ignores_a_stop_is_killed_and_the_stop_is_done(w
 pub(super) async fn the_end_of_a_job_is_seen_by_another_instance(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
-    let begun = world.services().begin(&unit.name, Verb::Start).await.done();
+    let started = world.services().begin(&unit.name, Verb::Start).await.done();
     for _ in ["the first time", "again"] {
-        world.another().wait(begun.clone()).await.done();
+        world.another().wait(started.clone()).await.done();
     }
     assert!(state_of(world, &unit.name).await.is_up(), "the end of the job was the start");
 }
@@ -233,8 +233,8 @@ pub(super) async fn a_job_that_is_not_waited_for_long_enough_may_yet_be_done(
     let unit = world.unit(0);
     load(world, &unit).await;
     let impatient = world.impatient().await?;
-    let begun = impatient.begin(&unit.name, Verb::Start).await.done();
-    refused(impatient.wait(begun).await, PortErrorKind::Transient);
+    let started = impatient.begin(&unit.name, Verb::Start).await.done();
+    refused(impatient.wait(started).await, PortErrorKind::Transient);
     becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
     Ok(())
 }

@@ -96,7 +96,7 @@ pub(super) async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world
     run(world, &unit).await;
     unload(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    same!(state.unit, LoadedUnit::Absent, "a unit whose file is gone is absent");
+    same!(state.unit, LoadedUnit::Absent, "a unit without a file is absent");
     assert!(state.is_up(), "its service runs on: {state:?}");
     same!(
         (state.loaded(), state.running),
@@ -116,7 +116,7 @@ pub(super) async fn reading_changes_nothing(world: &World) {
     }
 }
 
-pub(super) async fn a_reload_forgets_a_unit_whose_file_is_gone_and_that_does_not_run(
+pub(super) async fn a_reload_forgets_a_unit_whose_file_is_removed_and_that_does_not_run(
     world: &World,
 ) {
     let unit = world.unit(0);

@@ -51,8 +51,8 @@ pub(super) async fn the_log_of_a_failed_start_names_the_missing_image(world: &Wo
 
 pub(super) async fn a_later_run_has_another_log(world: &World) {
     let unit = once(world).await;
-    let lacking = UnitSpec { image: world.absent_image(), ..unit.clone() };
-    fails(world, &lacking).await;
+    let missing = UnitSpec { image: world.absent_image(), ..unit.clone() };
+    fails(world, &missing).await;
     let first = log_of(world, &unit.name).await;
     fails(world, &unit).await;
     same!(log_of(world, &unit.name).await.lines(), ["about to end", "ends with 3"]);

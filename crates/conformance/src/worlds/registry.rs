@@ -166,7 +166,7 @@ fn forward(visitor: TcpStream, backend: u16) -> io::Result<()> {
     for (mut from, mut to) in pairs {
         thread::spawn(move || {
             let _hung_up = io::copy(&mut from, &mut to);
-            let _gone_already = to.shutdown(Shutdown::Write);
+            let _removed_already = to.shutdown(Shutdown::Write);
         });
     }
     Ok(())

@@ -176,11 +176,11 @@ async fn only_temporary_files_of_crashed_writes_are_swept() {
     let place = Place::new();
     place.store.write(&unit()).await.unwrap();
     // Follows the pattern of `durable-dir`.
-    let leftover = place.store.path().join(".web.json.abcdefgh.tmp");
-    fs::write(&leftover, "{}").unwrap();
+    let stale = place.store.path().join(".web.json.abcdefgh.tmp");
+    fs::write(&stale, "{}").unwrap();
     fs::write(place.store.path().join("operators.tmp"), "").unwrap();
     assert_eq!(place.store.sweep().await.unwrap(), 1);
-    assert!(!leftover.exists() && place.store.path().join("operators.tmp").exists());
+    assert!(!stale.exists() && place.store.path().join("operators.tmp").exists());
     assert_eq!(place.store.sweep().await.unwrap(), 0);
     assert_eq!(place.state(&unit()).await, current(&unit()));
 }

@@ -35,11 +35,11 @@ fn digest_of(directory: &Path) -> Fingerprint {
 fn the_first_directory_with_a_build_file_wins() {
     let empty = TempDir::new().unwrap();
     let (first, second) = (context(), context());
-    let gone = empty.path().join("gone");
-    let found = find(&[&gone, empty.path(), first.path(), second.path()]).unwrap();
+    let removed = empty.path().join("removed");
+    let found = find(&[&removed, empty.path(), first.path(), second.path()]).unwrap();
     let found = found.unwrap();
     assert_eq!((found.directory.as_path(), found.file), (first.path(), "Dockerfile"));
-    assert_eq!(find(&[&gone]).unwrap(), None);
+    assert_eq!(find(&[&removed]).unwrap(), None);
     // As in Podman.
     fs::write(first.path().join("Containerfile"), "FROM scratch\n").unwrap();
     assert_eq!(find(&[first.path()]).unwrap().unwrap().file, "Containerfile");
@@ -200,8 +200,8 @@ fn context_below_a_directory_that_anyone_may_change_is_refused() {
 
 #[test]
 fn a_name_in_a_context_cannot_forge_a_line() {
-    type Harm = fn(&Path);
-    let harms: [Harm; 3] = [
+    type Damage = fn(&Path);
+    let damages: [Damage; 3] = [
         |path| symlink("/etc/shadow", path).unwrap(),
         |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
         |path| {
@@ -209,9 +209,9 @@ fn a_name_in_a_context_cannot_forge_a_line() {
             fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
         },
     ];
-    for harm in harms {
+    for damage in damages {
         let directory = context();
-        harm(&directory.path().join("x\n<3>\u{1b}[2Kall is well\u{202e}"));
+        damage(&directory.path().join("x\n<3>\u{1b}[2Kall is well\u{202e}"));
         let text = find(&[directory.path()]).unwrap_err().to_string();
         assert!(!text.contains(char::is_control), "{text:?}");
     }

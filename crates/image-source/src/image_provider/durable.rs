@@ -1,6 +1,6 @@
 //! Which images survive a power loss, and the sync that makes more of them do so.
 //!
-//! One sync of the whole store runs at a time, as a task of its own: its success counts although its caller may have
+//! One sync of the whole store runs at a time, as a separate task: its success counts although its caller may have
 //! stopped waiting, so a disk that takes longer than any caller waits is still synced in the end.
 
 use std::collections::BTreeSet;

@@ -41,7 +41,7 @@ async fn the_stage_of_a_running_build_stays_and_that_of_a_cancelled_one_is_prune
         state.images.iter().filter(|image| image.id == id(STAGE)).count()
     };
     let mut build = Box::pin(world.images.ensure(&source));
-    let begun = async {
+    let started = async {
         while stages() == 0 {
             tokio::task::yield_now().await;
         }
@@ -49,7 +49,7 @@ async fn the_stage_of_a_running_build_stays_and_that_of_a_cancelled_one_is_prune
     tokio::select! {
         biased;
         image = &mut build => panic!("it ended with {image:?}"),
-        () = begun => {}
+        () = started => {}
     }
     let dangling = observe(&world.images, &source).await.unwrap().dangling;
     assert_eq!(dangling, [id(STAGE)]);

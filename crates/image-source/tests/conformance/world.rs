@@ -371,7 +371,7 @@ impl ImageWorld for World {
     async fn replace_archive(&self) -> Arranged {
         for path in self.files(".tar") {
             let text = fs::read_to_string(&path).unwrap();
-            // The same ID with other contents: only the digest of the file tells.
+            // The same ID with other contents: only the digest of the file shows it.
             fs::write(path, format!("{text}\nx y")).unwrap();
         }
         Ok(())

@@ -179,13 +179,13 @@ async fn take(host: &Host, step: Step, container: Option<&str>) -> String {
         Verb::Write(restart_epoch) => {
             let mut unit = host.wanted(number);
             unit.revision = unit.revision.with_restart_epoch(restart_epoch);
-            return told(store.write(&unit).await);
+            return outcome_of(store.write(&unit).await);
         }
-        Verb::Remove => return told(store.remove(name).await),
-        Verb::Reload => return told(services.reload().await),
+        Verb::Remove => return outcome_of(store.remove(name).await),
+        Verb::Reload => return outcome_of(services.reload().await),
         Verb::Service(request) => return ended(host, services.begin(name, request).await).await,
-        Verb::ResetFailed => return told(services.reset_failed(name).await),
-        Verb::RemoveContainer => return told(host.containers.remove(name).await),
+        Verb::ResetFailed => return outcome_of(services.reset_failed(name).await),
+        Verb::RemoveContainer => return outcome_of(host.containers.remove(name).await),
         Verb::Edit if is_whole(&file) => host.units.edit(name).await,
         Verb::Expose if is_whole(&file) => host.units.expose(name).await,
         Verb::Delete if there => host.services.delete(name).await,
@@ -213,7 +213,7 @@ fn is_whole(file: &UnitFileState) -> bool {
     )
 }
 
-fn told<T>(result: PortResult<T>) -> String {
+fn outcome_of<T>(result: PortResult<T>) -> String {
     match result {
         Ok(_) => "done".to_owned(),
         Err(error) => error.kind().to_string(),

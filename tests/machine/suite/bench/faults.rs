@@ -59,12 +59,12 @@ fn monotonic() -> u64 {
 
 /// Waits for `answer`, at most 40 s.
 fn awaited(what: &str, pause: Duration, mut answer: impl FnMut() -> Option<u64>) -> u64 {
-    let begun = monotonic();
+    let started = monotonic();
     loop {
         if let Some(at) = answer() {
             return at;
         }
-        assert!(monotonic() - begun < 40_000_000, "{what}");
+        assert!(monotonic() - started < 40_000_000, "{what}");
         thread::sleep(pause);
     }
 }
@@ -74,10 +74,10 @@ fn between(from: u64, to: u64) -> Duration {
 }
 
 fn deleted(unit: &str) -> Duration {
-    let begun = monotonic();
+    let started = monotonic();
     fs::remove_file(unit).unwrap();
     let back = || fs::exists(unit).unwrap().then(monotonic);
-    between(begun, awaited(unit, Duration::from_millis(1), back))
+    between(started, awaited(unit, Duration::from_millis(1), back))
 }
 
 /// Waits for a time stamp of systemd that is later than `since`.
@@ -93,15 +93,15 @@ fn stopped(service: &str) -> Duration {
 }
 
 fn edited(unit: &str, service: &str) -> Duration {
-    let begun = monotonic();
+    let started = monotonic();
     archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", unit]).good();
-    after(begun, service, "ActiveExitTimestampMonotonic")
+    after(started, service, "ActiveExitTimestampMonotonic")
 }
 
 fn killed(service: &str) -> Duration {
-    let begun = monotonic();
+    let started = monotonic();
     systemctl(&["kill", "--signal=KILL", service]).good();
-    after(begun, service, "ActiveEnterTimestampMonotonic")
+    after(started, service, "ActiveEnterTimestampMonotonic")
 }
 
 /// Freezes the group of the container, as `podman pause` does.
@@ -111,13 +111,13 @@ fn frozen(service: &str) -> Duration {
         .unwrap()
         .flatten()
         .find(|entry| entry.file_name().to_string_lossy().starts_with("libpod-payload-"));
-    let begun = monotonic();
+    let started = monotonic();
     fs::write(payload.unwrap().path().join("cgroup.freeze"), "1").unwrap();
-    after(begun, service, "ActiveExitTimestampMonotonic")
+    after(started, service, "ActiveExitTimestampMonotonic")
 }
 
 fn rotated(number: usize) -> Duration {
     rotate_password(&format!("the-usual-password-{number}"));
-    let begun = monotonic();
-    after(begun, &BITCOIN.service(), "ActiveExitTimestampMonotonic")
+    let started = monotonic();
+    after(started, &BITCOIN.service(), "ActiveExitTimestampMonotonic")
 }

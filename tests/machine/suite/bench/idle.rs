@@ -10,7 +10,7 @@ use crate::daemon::Daemon;
 use crate::guest::{archy, number};
 use crate::node::{COMPANION, installed};
 
-/// Size, `--version`, and `status` beside the leader.
+/// Size, `--version`, and `status` while a leader runs.
 pub(super) fn command(table: &mut Table, samples: usize) {
     installed();
     let size = fs::metadata(COMPANION).unwrap().len();
@@ -22,7 +22,7 @@ pub(super) fn command(table: &mut Table, samples: usize) {
     table.row("`companion --version`", &shown(version));
     let _daemon = Daemon::start();
     let status = time(&[COMPANION, "status"]).median().saturating_sub(none);
-    table.row("`companion status` beside the leader", &shown(status));
+    table.row("`companion status` while a leader runs", &shown(status));
 }
 
 /// Processor time, wake-ups, writes, processes and memory of an idle daemon.

@@ -8,7 +8,7 @@ use super::{Table, ratio, shown, took};
 use crate::guest::{archy_reading, property};
 use crate::node::{UNITS, installed};
 
-/// As the replaced algorithm installs: one after the other, each with a reload of its own.
+/// As the replaced algorithm installs: one after the other, each with a separate reload.
 const ONE_BY_ONE: &str = r#"for name in $(cat); do
     cp "/tmp/bench/$name.container" "$0/"
     systemctl --user daemon-reload
@@ -20,12 +20,12 @@ pub(super) fn all(table: &mut Table) {
     let fleet = Fleet::described("real", 20);
     let names = fleet.names.join(" ");
     let reloads = || property("", "UnitsLoadTimestampMonotonic");
-    let (before, begun) = (reloads(), now());
+    let (before, started) = (reloads(), now());
     let ready = took(|| fleet.install());
     let loaded = reloads();
     let active = |number| timestamp(&fleet.service(number), "ActiveEnterTimestampMonotonic");
     let last = (0..20).map(active).max().unwrap();
-    let ours = Duration::from_micros(last - begun);
+    let ours = Duration::from_micros(last - started);
     assert_ne!(before, loaded);
     let keep = format!("mkdir -p /tmp/bench; cp {UNITS}/real-*.container /tmp/bench/");
     archy_reading(&["bash", "-c", &keep], "").good();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(super) struct History {
     file: File,
-    begun: Instant,
+    started: Instant,
 }
 
 impl History {
@@ -18,12 +18,12 @@ impl History {
     pub(super) fn begin(path: &str) -> Self {
         let _none = std::fs::remove_file(path);
         let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
-        Self { file, begun: Instant::now() }
+        Self { file, started: Instant::now() }
     }
 
     /// Seconds since its start.
     pub(super) fn now(&self) -> f64 {
-        self.begun.elapsed().as_secs_f64()
+        self.started.elapsed().as_secs_f64()
     }
 
     /// Writes that `event` happened now, with its fields (an object).

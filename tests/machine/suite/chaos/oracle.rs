@@ -2,7 +2,7 @@
 //!
 //! - enough faults for the duration, none panicked, and few had no target;
 //! - every fault was recovered from, within [`LONGEST`] seconds of its end;
-//! - a companion's run ended only under a fault that may end it, and at most [`Told::most_ends`] times;
+//! - a companion's run ended only under a fault that may end it, and at most [`FaultEntry::most_ends`] times;
 //! - unmanaged objects are unchanged, and at the end all companions are healthy and no stale file is left.
 
 use std::collections::BTreeMap;
@@ -26,13 +26,13 @@ const AFTERMATH: f64 = 5.0;
 
 /// A fault in the history.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Told {
+pub(super) struct FaultEntry {
     pub(super) kind: String,
     /// The companion, or `*` for all.
     pub(super) whom: String,
     /// Whether it may end the run of its targets.
     may_end: bool,
-    begun: f64,
+    started: f64,
     /// When it ended and the recovery time started.
     over: Option<f64>,
     recovered: Option<f64>,
@@ -41,7 +41,7 @@ pub(super) struct Told {
     panicked: bool,
 }
 
-impl Told {
+impl FaultEntry {
     /// Seconds from its end to recovery.
     pub(super) fn recovery(&self) -> Option<f64> {
         Some((self.recovered? - self.over?).max(0.0))
@@ -49,13 +49,13 @@ impl Told {
 
     fn covers(&self, name: &str, at: f64) -> bool {
         let until = self.recovered.unwrap_or(f64::INFINITY) + AFTERMATH;
-        self.may_end && (self.whom == "*" || self.whom == name) && self.begun <= at && at <= until
+        self.may_end && (self.whom == "*" || self.whom == name) && self.started <= at && at <= until
     }
 
     /// The maximum runs of one companion that it may have ended by `at`: one by the fault, one by the repair, and as
     /// many failed starts as systemd's delay permits.
     fn most_ends(&self, at: f64) -> usize {
-        2 + ((at - self.begun) / RESTART_DELAY) as usize
+        2 + ((at - self.started) / RESTART_DELAY) as usize
     }
 }
 
@@ -64,8 +64,8 @@ fn text(event: &Value, field: &str) -> String {
 }
 
 /// The faults of a history by their number.
-pub(super) fn faults(history: &[Value]) -> BTreeMap<u64, Told> {
-    let mut faults = BTreeMap::<u64, Told>::new();
+pub(super) fn faults(history: &[Value]) -> BTreeMap<u64, FaultEntry> {
+    let mut faults = BTreeMap::<u64, FaultEntry>::new();
     for event in history {
         let Some(number) = event["number"].as_u64() else { continue };
         let at = event["at"].as_f64();
@@ -75,7 +75,7 @@ pub(super) fn faults(history: &[Value]) -> BTreeMap<u64, Told> {
                 fault.kind = text(event, "kind");
                 fault.whom = text(event, "whom");
                 fault.may_end = event["may_end"] == true;
-                fault.begun = at.unwrap_or_default();
+                fault.started = at.unwrap_or_default();
             }
             "fizzled" => fault.fizzled = true,
             "injection panicked" => fault.panicked = true,
@@ -144,7 +144,7 @@ pub(super) fn violations(history: &[Value]) -> Vec<String> {
 }
 
 /// Checks the amount of faults: a run with few events proves nothing.
-fn too_little(history: &[Value], faults: &BTreeMap<u64, Told>) -> Vec<String> {
+fn too_little(history: &[Value], faults: &BTreeMap<u64, FaultEntry>) -> Vec<String> {
     let mut wrong = Vec::new();
     let seconds = history.iter().find(|event| event["event"] == "begin");
     let Some(seconds) = seconds.and_then(|begin| begin["seconds"].as_f64()) else {

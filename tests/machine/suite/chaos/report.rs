@@ -40,7 +40,7 @@ pub(super) fn markdown(history: &[Value], seed: u64) -> String {
         of_this.0.push(seconds);
         by_kind.entry(fault.kind).or_default().0.push(seconds);
     }
-    let count = |event: &str| history.iter().filter(|told| told["event"] == event).count();
+    let count = |event: &str| history.iter().filter(|entry| entry["event"] == event).count();
     let seconds = history.last().and_then(|end| end["at"].as_f64()).unwrap_or_default();
     let mut text = format!(
         "Seed {seed}, {:.0} min, {} faults of {} kinds done, {} recovered from, {} without a target, {} ends of runs.\n\n",
@@ -69,13 +69,13 @@ pub(super) fn markdown(history: &[Value], seed: u64) -> String {
 
 /// The daemon's memory at its start, at its end, and at most.
 fn daemons(history: &[Value], text: &mut String) {
-    let samples: Vec<_> = history.iter().filter(|told| told["event"] == "daemon").collect();
+    let samples: Vec<_> = history.iter().filter(|entry| entry["event"] == "daemon").collect();
     let mut by_pid = BTreeMap::<u64, Vec<&Value>>::new();
     for sample in &samples {
         by_pid.entry(sample["pid"].as_u64().unwrap_or_default()).or_default().push(sample);
     }
     let longest = by_pid.values().max_by_key(|samples| samples.len());
-    let tell = |sample: Option<&&Value>| {
+    let shown = |sample: Option<&&Value>| {
         sample.map_or_else(String::new, |sample| {
             format!(
                 "{} KiB, {} files, {} threads",
@@ -85,12 +85,12 @@ fn daemons(history: &[Value], text: &mut String) {
     };
     let most = |field: &str| samples.iter().filter_map(|s| s[field].as_u64()).max().unwrap_or(0);
     text.push_str("| daemon | resident, files open, threads |\n|---|---|\n");
-    text.push_str(&format!("| first look | {} |\n", tell(samples.first())));
-    text.push_str(&format!("| last look | {} |\n", tell(samples.last())));
+    text.push_str(&format!("| first sample | {} |\n", shown(samples.first())));
+    text.push_str(&format!("| last sample | {} |\n", shown(samples.last())));
     if let Some(lived) = longest {
         let at = |sample: Option<&&Value>| sample.and_then(|s| s["at"].as_f64()).unwrap_or(0.0);
         let age = at(lived.last()) - at(lived.first());
-        let (first, last) = (tell(lived.first()), tell(lived.last()));
+        let (first, last) = (shown(lived.first()), shown(lived.last()));
         text.push_str(&format!("| the longest-lived ({age:.0} s), first | {first} |\n"));
         text.push_str(&format!("| the longest-lived, last | {last} |\n"));
     }

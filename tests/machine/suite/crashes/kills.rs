@@ -7,16 +7,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::workloads::{BYSTANDER, RENDERED, leave, stage};
-use super::{leftovers, strays};
+use super::{stale_files, strays};
 use crate::daemon::Daemon;
-use crate::guest::{archy, number, podman, property, root, systemctl, tell, until, write};
+use crate::guest::{archy, log_value, number, podman, property, root, systemctl, until, write};
 use crate::node::{UNITS, USER_UNITS, companion, rendered_file};
 use crate::random::Random;
 
 const NAMES: [&str; 3] = ["plain", "hooked", "built"];
 
 /// One of the faults for the daemon to repair.
-fn harm(random: &mut Random) {
+fn fault(random: &mut Random) {
     let name = *random.one_of(&NAMES);
     let unit = format!("{UNITS}/{name}.container");
     let output = format!("{RENDERED}/hooked/web.conf");
@@ -36,7 +36,7 @@ fn harm(random: &mut Random) {
 #[test]
 fn repeatedly_killed_daemon_repairs_the_host_without_stale_files() {
     let (kills, seed) = (number("COMPANION_KILLS", 40), number("COMPANION_SEED", 1));
-    let (begun, mut random) = (Instant::now(), Random::seeded(seed));
+    let (started, mut random) = (Instant::now(), Random::seeded(seed));
     stage();
     companion(&["install", NAMES[0], NAMES[1], NAMES[2]]).exits(0);
     let run = property(BYSTANDER, "InvocationID");
@@ -45,7 +45,7 @@ fn repeatedly_killed_daemon_repairs_the_host_without_stale_files() {
     let daemon = Daemon::resyncing(1);
     for _ in 0..kills {
         let pid = daemon.pid().to_string();
-        harm(&mut random);
+        fault(&mut random);
         // The delay itself is under test.
         thread::sleep(Duration::from_millis(random.below(900)));
         let _either_way = root(&["kill", "-KILL", &pid]);
@@ -53,11 +53,11 @@ fn repeatedly_killed_daemon_repairs_the_host_without_stale_files() {
     let all_ready = || (companion(&["status"]).status == Some(0)).then_some(());
     let recovered = Instant::now();
     until("all are ready after the last kill", 180, all_ready);
-    tell("kills", &format!("{kills} in {} s, seed {seed}", begun.elapsed().as_secs()));
-    tell("ready after the last", &format!("{:.1} s", recovered.elapsed().as_secs_f64()));
+    log_value("kills", &format!("{kills} in {} s, seed {seed}", started.elapsed().as_secs()));
+    log_value("ready after the last", &format!("{:.1} s", recovered.elapsed().as_secs_f64()));
     // Its lock is free immediately, and the next start removes its stale files.
     daemon.crash();
-    until("nothing is left over", 60, || leftovers().is_empty().then_some(()));
+    until("nothing is left over", 60, || stale_files().is_empty().then_some(()));
     drop(daemon);
     until("no podman is left", 60, || strays().is_empty().then_some(()));
     companion(&["reconcile"]).exits(0);

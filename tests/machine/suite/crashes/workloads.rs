@@ -24,13 +24,13 @@ pub(super) struct Workload {
     without: &'static [&'static str],
     with: &'static [&'static str],
     /// What happens to them.
-    harm: fn(),
+    fault: fn(),
     /// The command of the workload.
     pub(super) command: &'static [&'static str],
     /// Whether it is complete.
     pub(super) is_done: fn() -> bool,
     /// The command that repairs the host after a crash; one converge.
-    pub(super) mend: &'static [&'static str],
+    pub(super) repair: &'static [&'static str],
     /// Whether its plans include crashes while the leader publishes leadership and status.
     pub(super) publishes: bool,
 }
@@ -48,7 +48,7 @@ impl Workload {
         for name in self.with.iter().filter(|name| !up(name)) {
             companion(&["install", name]).exits(0);
         }
-        (self.harm)();
+        (self.fault)();
     }
 }
 
@@ -56,11 +56,11 @@ const fn workload(
     name: &'static str,
     without: &'static [&'static str],
     with: &'static [&'static str],
-    harm: fn(),
+    fault: fn(),
     command: &'static [&'static str],
     is_done: fn() -> bool,
 ) -> Workload {
-    Workload { name, without, with, harm, command, is_done, mend: PASS, publishes: false }
+    Workload { name, without, with, fault, command, is_done, repair: PASS, publishes: false }
 }
 
 const PASS: &[&str] = &["reconcile"];
@@ -73,11 +73,11 @@ pub(super) fn all() -> Vec<Workload> {
     let install =
         |name, without, command, is_done| workload(name, without, &[], || {}, command, is_done);
     let remove = |name, with, command, is_done| workload(name, &[], with, || {}, command, is_done);
-    let repair = |name, with, harm, is_done| workload(name, &[], with, harm, PASS, is_done);
+    let repair = |name, with, fault, is_done| workload(name, &[], with, fault, PASS, is_done);
     let first = workload("the very first installation", plain, &[], forget_all, both, plain_is_up);
     vec![
         // Before the first record, a running bystander is not desired, and reported.
-        Workload { mend: both, publishes: true, ..first },
+        Workload { repair: both, publishes: true, ..first },
         install("install one", plain, &["install", "plain"], plain_is_up),
         install("install with configuration", hooked, &["install", "hooked"], hooked_is_up),
         install("install with a build", built, &["install", "built"], || up("built")),

@@ -27,7 +27,7 @@ fn full_disk(directory: &str) -> Undo {
 /// Row 6, desired state: an intent that cannot be stored is refused, and the previous record stays.
 #[test]
 fn intent_without_disk_space_is_refused_and_loses_nothing() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let _uncovered = full_disk(STATE);
     let file = format!("{STATE}/desired.json");
     let before = fs::read(&file).unwrap();
@@ -50,7 +50,7 @@ fn intent_without_disk_space_is_refused_and_loses_nothing() {
 /// Row 6, rendered configuration: the previous one stays in use until there is space again.
 #[test]
 fn configuration_without_disk_space_keeps_the_previous_one() {
-    let witness = Witness::beside(&[BITCOIN]);
+    let witness = Witness::excluding(&[BITCOIN]);
     let _daemon = Daemon::resyncing(1);
     let old = BITCOIN.container();
     let directory = "/var/lib/archipelago/bitcoin-ui";
@@ -73,7 +73,7 @@ fn configuration_without_disk_space_keeps_the_previous_one() {
 /// later.
 #[test]
 fn removal_from_a_read_only_directory_is_reported_and_completes_later() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     let uncovered = undo(format!("umount --lazy {UNITS}"));
     by_root(&format!("mount --bind {UNITS} {UNITS} && mount -o remount,bind,ro {UNITS}"));
     let ran = companion(&["remove", "lnd"]).exits(1);
@@ -83,7 +83,7 @@ fn removal_from_a_read_only_directory_is_reported_and_completes_later() {
 
     drop(uncovered);
     companion(&["reconcile"]).exits(0);
-    assert!(LND.is_gone());
+    assert!(LND.is_absent());
     companion(&["status"]).exits(0);
     witness.nothing_else_happened();
 }
@@ -91,9 +91,9 @@ fn removal_from_a_read_only_directory_is_reported_and_completes_later() {
 /// Row 12: a link to another user's directory is refused, and nothing is written there.
 #[test]
 fn unit_directory_behind_a_link_to_another_user_is_refused() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let _daemon = Daemon::resyncing(1);
-    // At once: the daemon would restore a directory that is missing in between.
+    // Immediately: the daemon would restore a directory that is missing in between.
     let exchange = "cd /home/archy/.config/containers && mv -T --exchange other systemd";
     let moved_back = undo(format!("{exchange} && rm other; rm -rf /home/mallory/units"));
     by_root(&format!(
@@ -114,7 +114,7 @@ fn unit_directory_behind_a_link_to_another_user_is_refused() {
 /// Row 25: an overflow of the event queue loses nothing, because events are only hints.
 #[test]
 fn changes_without_events_are_found_by_the_resync() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let daemon = Daemon::resyncing(5);
     let pid = daemon.pid().to_string();
     let _woken = undo(format!("kill -CONT {pid}"));
@@ -124,10 +124,10 @@ fn changes_without_events_are_found_by_the_resync() {
                  find . -name 'burst-*' -delete";
     archy(&["sh", "-c", burst, "sh", UNITS]).good();
     fs::remove_file(LND.unit()).unwrap();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     by_root(&format!("kill -CONT {pid}"));
     until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
-    measured("unit back whose deletion was told to nobody", begun);
+    measured("unit back whose deletion caused no event", started);
     all_ready(TIMEOUT);
     witness.nothing_else_happened();
 }

@@ -15,14 +15,14 @@ const OURS: &str = "/etc/systemd/user-generators/podman-user-generator";
 const PACKAGED: &str = "/usr/lib/systemd/user-generators/podman-user-generator";
 
 /// Harms the generator by a script; the guard repairs it.
-fn generator(harm: &str) -> Undo {
+fn generator(fault: &str) -> Undo {
     let restored =
         undo(format!("rm -f {OURS}; chmod 0755 {PACKAGED}; archy systemctl --user daemon-reload"));
-    by_root(&format!("mkdir -p \"$(dirname {OURS})\"; rm -f {OURS}\n{harm}"));
+    by_root(&format!("mkdir -p \"$(dirname {OURS})\"; rm -f {OURS}\n{fault}"));
     restored
 }
 
-/// The harm of a generator that is this script.
+/// The fault of a generator that is this script.
 fn script(text: &str) -> String {
     format!(
         "cat >{OURS}.new <<'END'\n#!/bin/sh\n{text}\nEND\nchmod 0755 {OURS}.new; mv {OURS}.new {OURS}"
@@ -32,14 +32,14 @@ fn script(text: &str) -> String {
 /// Row 28: a slow reload is waited for, and runs once.
 #[test]
 fn slow_reload_runs_once() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let _daemon = Daemon::resyncing(1);
     let before = witness.reloads();
     let slow = format!("case \"$*\" in *dryrun*) ;; *) sleep 12 ;; esac\nexec {PACKAGED} \"$@\"");
     let packaged = generator(&script(&slow));
-    let begun = LND.loses_its_unit();
+    let started = LND.loses_its_unit();
     LND.becomes_ready(90);
-    measured("unit back with a reload that takes 12 s", begun);
+    measured("unit back with a reload that takes 12 s", started);
     throughout("nothing more is done", 3, || LND.is_up());
     assert_eq!(witness.reloads(), before + 1);
     drop(packaged);
@@ -51,7 +51,7 @@ fn slow_reload_runs_once() {
 /// that it refuses alone is a warning of `doctor`.
 #[test]
 fn unparsable_unmanaged_unit_blocks_reloads_and_is_reported() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     let path = format!("{UNITS}/strange.container");
     let _removed = undo(format!("rm -f {path}; archy systemctl --user daemon-reload"));
     let found = |exit: i32, level: &str| {
@@ -85,16 +85,16 @@ fn unparsable_unmanaged_unit_blocks_reloads_and_is_reported() {
 /// restored once the generator is back.
 #[test]
 fn missing_or_broken_generator_causes_no_restart() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let _daemon = Daemon::resyncing(1);
-    for (what, harm) in [
+    for (what, fault) in [
         ("masked", format!("ln -sf /dev/null {OURS}")),
         ("closed", format!("chmod 0000 {PACKAGED}")),
         ("failing", script("echo broken >&2; exit 3")),
         ("crashing", script("kill -SEGV $$")),
     ] {
         logged_by_the_daemon("all ready");
-        let restored = generator(&harm);
+        let restored = generator(&fault);
         systemctl(&["daemon-reload"]).good();
         assert_eq!(LND.property("LoadState"), "not-found", "{what}");
         logged_by_the_daemon("enerator");

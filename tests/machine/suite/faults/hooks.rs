@@ -11,7 +11,7 @@ use crate::node::{companion, logged_by_the_daemon};
 /// and the next configuration is used as soon as it exists.
 #[test]
 fn configuration_refused_by_nginx_is_reported_and_replaced() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let good = "printf 'server { listen 80; location / { return 200 page; } }\n'";
     let probe = Probe::with_hook(good, "/etc/nginx/conf.d/default.conf");
     probe.install().exits(0);
@@ -32,7 +32,7 @@ fn configuration_refused_by_nginx_is_reported_and_replaced() {
 /// fails.
 #[test]
 fn secret_in_hook_output_is_never_logged() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let secret = "canary-that-a-hook-sings";
     let sing = "cat /home/archy/hook/input >&2; cat /home/archy/hook/input";
     let probe = Probe::with_hook(sing, "/etc/nginx/probe.txt");

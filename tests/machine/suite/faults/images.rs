@@ -31,14 +31,14 @@ fn no_working_container_is_left() {
 /// Row 53: a hanging build blocks no other companion, and stops when its app is removed.
 #[test]
 fn hanging_build_blocks_no_other_companion_and_stops_on_removal() {
-    let witness = Witness::beside(&[LND, ELECTRS]);
+    let witness = Witness::excluding(&[LND, ELECTRS]);
     let _daemon = Daemon::resyncing(1);
     let run = ELECTRS.run();
     hang_a_build();
     podman(&["kill", "--signal=KILL", LND.name]).good();
-    let begun = LND.loses_its_unit();
+    let started = LND.loses_its_unit();
     LND.comes_up(60);
-    measured("another back while a build hangs", begun);
+    measured("another back while a build hangs", started);
     assert_eq!(ELECTRS.run(), run, "it runs on with what it has");
 
     companion(&["remove", "electrumx"]).exits(0);
@@ -53,12 +53,12 @@ fn hanging_build_blocks_no_other_companion_and_stops_on_removal() {
 /// Row 53: a hanging build stops with its daemon, however that ends, and the next daemon starts it again.
 #[test]
 fn hanging_build_stops_with_its_daemon() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let daemon = Daemon::resyncing(1);
     hang_a_build();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     drop(daemon);
-    measured("stop of the daemon while a build hangs", begun);
+    measured("stop of the daemon while a build hangs", started);
     assert_eq!((hanging_build(), working_containers()), (String::new(), String::new()));
 
     let daemon = Daemon::resyncing(1);
@@ -81,7 +81,7 @@ fn hanging_build_stops_with_its_daemon() {
 /// Row 59: a pull without disk space fails, is reported, and retried until there is space.
 #[test]
 fn pull_without_disk_space_is_reported_and_retried() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let reference = "127.0.0.1:5000/fault/page:latest";
     podman(&["push", "--tls-verify=false", &LND.tag(), reference]).good();
     podman(&["image", "rm", "--force", "--ignore", reference]);

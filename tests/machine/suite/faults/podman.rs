@@ -12,7 +12,7 @@ use crate::node::{ALL, Companion, LND, all_ready, all_up, companion, logged_by_t
 /// Row 65: an unresponsive process is not restarted, because no health check is declared.
 #[test]
 fn unresponsive_page_causes_no_restart() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     let _daemon = Daemon::resyncing(1);
     let run = LND.run();
     let pid = podman(&["inspect", "--format", "{{.State.Pid}}", LND.name]).good();
@@ -30,7 +30,7 @@ fn unresponsive_page_causes_no_restart() {
 /// Row 67: while the store is locked and every call of Podman hangs, repairs without Podman continue.
 #[test]
 fn units_are_repaired_while_the_image_store_is_locked() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let _daemon = Daemon::resyncing(1);
     all_ready(TIMEOUT);
     let path = "/home/archy/.local/share/containers/storage/storage.lock";
@@ -51,7 +51,7 @@ fn units_are_repaired_while_the_image_store_is_locked() {
 /// the fix, and after the fix all companions recover.
 #[test]
 fn missing_subordinate_ids_are_reported_until_they_are_restored() {
-    let witness = Witness::beside(&ALL);
+    let witness = Witness::excluding(&ALL);
     let restored = undo(
         "cd /etc && for f in subuid subgid; do test -e $f.saved && mv $f.saved $f; done
         archy podman system migrate

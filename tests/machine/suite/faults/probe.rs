@@ -87,13 +87,13 @@ impl Drop for Probe {
             let _removed = fs::remove_file(PROBE.unit());
             let _reloaded = systemctl(&["daemon-reload"]);
             let _forgotten = fs::remove_file(format!("{STATE}/desired.json"));
-            let _gone = podman(&["rm", "--force", "--ignore", PROBE.name]);
+            let _removed = podman(&["rm", "--force", "--ignore", PROBE.name]);
         }
         write(CATALOG, &self.catalog);
         // Its image may be that of another companion under another name; then its record and archive stay.
         archy(&["sh", "-c", &format!("rm -f {STATE}/images/page_*")]);
         for path in ["/home/archy/hook", "/var/lib/archipelago/probe"] {
-            let _gone = fs::remove_dir_all(path);
+            let _removed = fs::remove_dir_all(path);
         }
     }
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::TIMEOUT;
 use super::witness::Witness;
 use crate::daemon::Daemon;
-use crate::guest::{by_root, number, spawn_archy, systemctl, tell, throughout, until};
+use crate::guest::{by_root, log_value, number, spawn_archy, systemctl, throughout, until};
 use crate::node::{
     COMPANION, ELECTRS, LND, STATE, UNITS, all_ready, companion, install_all, is_recorded,
-    leftovers,
+    stale_files,
 };
 use crate::random::Random;
 
@@ -24,7 +24,7 @@ const KILLS: u64 = 50;
 /// Random numbers by the seed of the run, which is printed, so that a failure is reproducible.
 fn random() -> Random {
     let seed = number("COMPANION_SEED", 1);
-    tell("seed", &seed.to_string());
+    log_value("seed", &seed.to_string());
     Random::seeded(seed)
 }
 
@@ -34,13 +34,13 @@ fn nothing_is_left() {
     // The start of a daemon removes stale files.
     drop(Daemon::resyncing(1));
     let written = [UNITS, STATE, "/var/lib/archipelago/bitcoin-ui"];
-    assert_eq!(leftovers(&written), Vec::<String>::new());
+    assert_eq!(stale_files(&written), Vec::<String>::new());
 }
 
 /// Row 77: a command killed fifty times at any point leaves no stale file.
 #[test]
 fn fifty_killed_commands_leave_no_stale_file() {
-    let witness = Witness::beside(&[LND, ELECTRS]);
+    let witness = Witness::excluding(&[LND, ELECTRS]);
     let mut random = random();
     for reconcile in 0..KILLS {
         match reconcile % 4 {
@@ -68,22 +68,22 @@ fn fifty_killed_commands_leave_no_stale_file() {
 /// Row 77: on SIGTERM during a reconcile, a command exits within seconds, and its recorded intent is completed.
 #[test]
 fn command_shuts_down_quickly_on_sigterm() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     let (mut random, mut by_itself) = (random(), 0);
     for _ in 0..8 {
         companion(&["remove", "lnd"]).exits(0);
         let mut child = spawn_archy(&[COMPANION, "install", "lnd"]);
         thread::sleep(Duration::from_millis(random.below(900)));
-        let begun = Instant::now();
+        let started = Instant::now();
         by_root(&format!("kill -TERM {} || true", child.id()));
         let status = until("it ends", 30, || child.try_wait().unwrap());
-        tell("end of a command that was told to", &format!("{:?}", begun.elapsed()));
+        log_value("end of a command after SIGTERM", &format!("{:?}", started.elapsed()));
         // Before it handles signals, SIGTERM kills it like any program.
         let exited = matches!(status.code(), Some(0 | 1));
         by_itself += usize::from(exited);
         assert!(exited || status.signal() == Some(SIGTERM), "{status}");
         companion(&["reconcile"]).exits(0);
-        assert!(if is_recorded("lnd") { LND.is_up() } else { LND.is_gone() }, "{status}");
+        assert!(if is_recorded("lnd") { LND.is_up() } else { LND.is_absent() }, "{status}");
     }
     assert!(by_itself > 0, "none came as far as to listen");
     companion(&["install", "lnd"]).exits(0);
@@ -94,7 +94,7 @@ fn command_shuts_down_quickly_on_sigterm() {
 /// Row 76: installs and removals by two processes while the daemon runs; a removal that was recorded last is final.
 #[test]
 fn concurrent_installs_and_removals_resurrect_no_app() {
-    let witness = Witness::beside(&[LND, ELECTRS]);
+    let witness = Witness::excluding(&[LND, ELECTRS]);
     let _daemon = Daemon::resyncing(1);
     thread::scope(|scope| {
         for (app, one) in [("lnd", LND), ("electrumx", ELECTRS)] {
@@ -104,13 +104,13 @@ fn concurrent_installs_and_removals_resurrect_no_app() {
                     // Its repair is under way when the removal comes.
                     fs::remove_file(one.unit()).unwrap();
                     companion(&["remove", app]).exits(0);
-                    until("it is gone", 15, || one.is_gone().then_some(()));
-                    throughout("it stays gone", 1, || one.is_gone());
+                    until("it is removed", 15, || one.is_absent().then_some(()));
+                    throughout("it stays removed", 1, || one.is_absent());
                 }
             });
         }
     });
-    throughout("both stay gone", 3, || LND.is_gone() && ELECTRS.is_gone());
+    throughout("both stay removed", 3, || LND.is_absent() && ELECTRS.is_absent());
     install_all().exits(0);
     all_ready(TIMEOUT);
     witness.nothing_else_happened();

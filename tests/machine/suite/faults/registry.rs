@@ -33,7 +33,7 @@ fn pinned() -> String {
 /// closes the connection within a blob, or sends another image than that of the digest. The pull succeeds after each.
 #[test]
 fn failed_pull_is_reported_leaves_nothing_and_is_retried() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let proxy = Proxy::start();
     let file = "307 Temporary Redirect\r\nLocation: file:///etc/passwd\r\n";
     let circle = "307 Temporary Redirect\r\nLocation: http://127.0.0.1:5001/v2/\r\n";
@@ -67,7 +67,7 @@ fn failed_pull_is_reported_leaves_nothing_and_is_retried() {
 /// Row 54: while the registry is down, a companion keeps running even without its image.
 #[test]
 fn companion_without_image_and_registry_keeps_running() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let proxy = Proxy::start();
     let probe = Probe::pulled(&image());
     probe.install().exits(0);
@@ -95,7 +95,7 @@ fn companion_without_image_and_registry_keeps_running() {
 /// removed.
 #[test]
 fn slow_pull_blocks_no_other_companion_and_stops_on_removal() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     let proxy = Proxy::start();
     proxy.set(Fault::Slow);
     let probe = Probe::pulled(&image());
@@ -110,10 +110,10 @@ fn slow_pull_blocks_no_other_companion_and_stops_on_removal() {
         by_root("pkill -KILL -f '[p]odman pull'");
     }
     pulls();
-    let begun = LND.loses_its_unit();
+    let started = LND.loses_its_unit();
     podman(&["kill", "--signal=KILL", LND.name]).good();
     LND.comes_up(60);
-    measured("another back while a pull crawls", begun);
+    measured("another back while a pull crawls", started);
     pulls();
 
     probe.remove().exits(0);

@@ -26,19 +26,19 @@ fn without_drop_in(one: Companion) {
 /// daemon nor a companion. Each comes during the daemon's own calls, which a deleted unit causes.
 #[test]
 fn disturbed_manager_restarts_nothing() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
-    for harm in [
+    for fault in [
         "systemctl --user kill --signal=KILL dbus.service",
         "systemctl --user daemon-reexec",
         "for i in $(seq 20); do systemctl --user daemon-reload & done; wait",
     ]
     .repeat(2)
     {
-        let script = format!("rm \"$1\"; {harm}");
+        let script = format!("rm \"$1\"; {fault}");
         archy(&["sh", "-c", &script, "sh", &LND.unit()]);
-        until(&format!("its unit is back: {harm}"), 60, || fs::metadata(LND.unit()).ok());
+        until(&format!("its unit is back: {fault}"), 60, || fs::metadata(LND.unit()).ok());
         until("archy's manager answers", 60, || {
             (systemctl(&["is-active", "companion.service"]).status == Some(0)).then_some(())
         });
@@ -51,7 +51,7 @@ fn disturbed_manager_restarts_nothing() {
 /// Row 35: jobs that another process cancels are started again afterwards.
 #[test]
 fn cancelled_jobs_are_started_again() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     let slow = format!("{USER_UNITS}/slow.service");
     let _removed = undo(format!("rm -f {slow}; archy systemctl --user daemon-reload"));
     // A start that waits for another one: its job is cancelled before it runs.
@@ -60,7 +60,7 @@ fn cancelled_jobs_are_started_again() {
     let _daemon = Daemon::resyncing(1);
     systemctl(&["stop", &LND.service()]).good();
     for _ in 0..2 {
-        let job = until("the daemon has begun a job", 60, || {
+        let job = until("the daemon has started a job", 60, || {
             let listed = systemctl(&["list-jobs", "--no-legend"]).good();
             let job = listed.lines().find(|line| line.contains(&LND.service()))?;
             job.split_whitespace().next().map(str::to_owned)
@@ -77,7 +77,7 @@ fn cancelled_jobs_are_started_again() {
 /// Row 38: a service that never finishes its start is stopped by its timeout, reported, and retried.
 #[test]
 fn hanging_start_is_reported_and_blocks_no_other_companion() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     let _daemon = Daemon::resyncing(1);
     let stuck = "[Service]\nTimeoutStartSec=4\nExecStartPre=/bin/sleep infinity\nRestart=no\n";
     drop_in(LND, stuck);
@@ -96,7 +96,7 @@ fn hanging_start_is_reported_and_blocks_no_other_companion() {
 /// Row 44: an unmanaged service of the same name is a conflict before the unit is written.
 #[test]
 fn existing_service_is_a_conflict_before_the_unit_is_written() {
-    let witness = Witness::beside(&[LND]);
+    let witness = Witness::excluding(&[LND]);
     companion(&["remove", "lnd"]).exits(0);
     let theirs = format!("{USER_UNITS}/{}", LND.service());
     let _removed = undo(format!(
@@ -119,7 +119,7 @@ fn existing_service_is_a_conflict_before_the_unit_is_written() {
 /// Rows 26 and 46: without linger all services stop with the last session; with it all are restarted automatically.
 #[test]
 fn stopped_user_manager_is_reported_and_restarts_all_companions() {
-    let witness = Witness::beside(&ALL);
+    let witness = Witness::excluding(&ALL);
     systemctl(&["disable", "companion.service"]).good();
     let _enabled = undo("archy systemctl --user enable companion.service");
     let lingers = undo("loginctl enable-linger archy");
@@ -136,12 +136,12 @@ fn stopped_user_manager_is_reported_and_restarts_all_companions() {
     assert!(ran.stdout.contains("loginctl enable-linger"), "{ran}");
 
     drop(lingers);
-    let begun = Instant::now();
+    let started = Instant::now();
     until("archy's manager answers", 60, || {
         systemctl(&["show", "--property=Version"]).status.filter(|status| *status == 0)
     });
     all_up(90);
-    measured("all companions up after the user's manager came back", begun);
+    measured("all companions up after the user's manager came back", started);
     assert_eq!(property("companion.service", "ActiveState"), "inactive", "with no one's help");
     all_ready(TIMEOUT);
     witness.nothing_else_happened();
@@ -150,7 +150,7 @@ fn stopped_user_manager_is_reported_and_restarts_all_companions() {
 /// Row 50: a thousand unmanaged units do not slow down a reconcile, and stay unchanged.
 #[test]
 fn thousand_unmanaged_units_slow_nothing_down() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::excluding(&[]);
     let _removed = undo(format!(
         "archy systemctl --user stop 'crowd-*.target'
          rm -f {USER_UNITS}/crowd-*.target
@@ -160,11 +160,11 @@ fn thousand_unmanaged_units_slow_nothing_down() {
                   systemctl --user daemon-reload
                   systemctl --user start $(seq -f crowd-%g.target 1000)";
     archy(&["sh", "-c", script, "sh", USER_UNITS]).good();
-    let begun = Instant::now();
+    let started = Instant::now();
     companion(&["status"]).exits(0);
-    measured("`companion status` beside 1,000 other units", begun);
+    measured("`companion status` with 1,000 other units", started);
     let _daemon = Daemon::resyncing(1);
-    measured("unit back beside 1,000 other units", LND.loses_its_unit());
+    measured("unit back with 1,000 other units", LND.loses_its_unit());
     all_ready(TIMEOUT);
     assert_eq!(property("crowd-1000.target", "ActiveState"), "active");
     witness.nothing_else_happened();

@@ -42,15 +42,15 @@ fn container() -> String {
 }
 
 impl Witness {
-    /// Three installed and running companions, of which `harmed` will be affected, and the unmanaged objects.
-    pub(super) fn beside(harmed: &[Companion]) -> Self {
+    /// Three installed and running companions, of which `affected` will be affected, and the unmanaged objects.
+    pub(super) fn excluding(affected: &[Companion]) -> Self {
         installed();
         let [unit, service] = unmanaged();
         write(&unit, "[Container]\nImage=localhost/companion-base:latest\n");
         write(&service, "[Service]\nExecStart=/bin/true\n");
         podman(&["create", "--replace", "--name", UNMANAGED, "localhost/companion-base:latest"])
             .good();
-        let bystanders = ALL.into_iter().filter(|one| !harmed.contains(one));
+        let bystanders = ALL.into_iter().filter(|one| !affected.contains(one));
         Self {
             bystanders: bystanders.map(|one| (one, one.run())).collect(),
             files: unmanaged().map(|path| (path.clone(), identity(&path))).into(),
@@ -93,7 +93,7 @@ impl Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        let _gone = podman(&["rm", "--force", "--ignore", UNMANAGED]);
+        let _removed = podman(&["rm", "--force", "--ignore", UNMANAGED]);
         unmanaged().iter().for_each(|path| drop(fs::remove_file(path)));
     }
 }

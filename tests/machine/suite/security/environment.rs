@@ -45,7 +45,7 @@ fn poisoned() {
     }
 }
 
-fn harm() {
+fn fault() {
     archy(&["rm", &LND.unit()]).good();
     podman(&["rm", "--force", "--time=0", LND.name]).good();
     podman(&["image", "rm", "--force", "localhost/lnd-ui:latest"]).good();
@@ -65,7 +65,7 @@ fn untouched() {
 fn hostile_environment_reaches_no_child_process() {
     installed();
     poisoned();
-    harm();
+    fault();
     // The loader reports it once, for the command itself, and would for each child.
     let words = [&["env"][..], &POISON, &[COMPANION, "-vvv", "reconcile"]].concat();
     let ran = archy(&words).exits(0);
@@ -78,7 +78,7 @@ fn hostile_environment_reaches_no_child_process() {
     let lines: String = lines.map(|line| format!("Environment={line}\n")).collect();
     {
         let _daemon = Daemon::with(1, &lines);
-        harm();
+        fault();
         LND.comes_up(120);
     }
     untouched();

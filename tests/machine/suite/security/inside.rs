@@ -91,9 +91,9 @@ fn container_log_contains_no_terminal_control_sequence() {
     inside(BITCOIN, forged).good();
     crate::guest::until("the line is in the journal", 20, || {
         let words = companion(&["logs", "--lines=50", BITCOIN.name]).good();
-        let begun = words.contains("blob data") || words.contains("all is well");
+        let started = words.contains("blob data") || words.contains("all is well");
         let commands = words.contains(|c: char| c.is_control() && c != '\n' && c != '\t');
         assert!(!commands, "{words:?}");
-        begun.then_some(())
+        started.then_some(())
     });
 }

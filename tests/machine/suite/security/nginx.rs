@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 
 use adapter_hooks::template::{Value, Values, render};
 
-use crate::guest::{tell, until};
+use crate::guest::{log_value, until};
 use crate::http;
 
 const PORT: u16 = 18999;
@@ -78,7 +78,7 @@ fn nginx_returns_every_printable_byte_unchanged() {
     }
     assert_eq!(http::get(PORT, "/owned", &[]).unwrap().status, 404);
     assert!(http::get(18998, "/", &[]).is_err());
-    tell("values read back by nginx", &texts.len().to_string());
+    log_value("values read back by nginx", &texts.len().to_string());
     drop(server);
     fs::remove_dir_all(PLACE).unwrap();
 }

@@ -33,7 +33,7 @@ fn companions_listen_on_their_declared_ports_only() {
     let others = [53, 5000, 5353, 5355, 8080, 8332, 4224, 50001];
     let ours: Vec<u16> = ports.into_iter().filter(|port| !others.contains(port)).collect();
     assert_eq!(ours, [18081, 18082, 18083], "{listening}");
-    // lnd's page has an IPv4 network of its own.
+    // lnd's page has a separate IPv4 network.
     for port in [18081, 18082] {
         assert!(listening.contains(&format!("[::]:{port} ")), "{listening}");
     }

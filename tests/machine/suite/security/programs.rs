@@ -24,7 +24,7 @@ fn program_writable_by_others_is_not_run() {
     installed();
     extend_catalog(ENTRY);
     write(PROGRAM, &format!("#!/bin/sh\necho ran >{RAN}\necho '# rendered'\n"));
-    for (spoil, mend, why) in [
+    for (spoil, repair, why) in [
         ("chmod 0777 $1", "chmod 0755 $1", "others may write"),
         ("chmod 0775 $1; chgrp 1001 $1", "chgrp 1000 $1; chmod 0755 $1", "others may write"),
         ("chown 1001 $1; chmod 0755 $1", "chown 1000 $1", "belongs to user 1001"),
@@ -34,7 +34,7 @@ fn program_writable_by_others_is_not_run() {
         let ran = companion(&["install", "hooked"]).exits(1);
         assert!(ran.words().contains(why), "{spoil}: {ran}");
         assert!(!Path::new(RAN).exists(), "{spoil}");
-        root(&["sh", "-ec", mend, "sh", PROGRAM]).good();
+        root(&["sh", "-ec", repair, "sh", PROGRAM]).good();
     }
     root(&["chmod", "0755", PROGRAM]).good();
     companion(&["install", "hooked"]);
@@ -46,8 +46,9 @@ fn program_writable_by_others_is_not_run() {
 #[test]
 fn catalog_writable_by_others_is_not_read() {
     installed();
-    for (spoil, mend) in [("chmod 0666 $1", "chmod 0644 $1"), ("chown 1001 $1", "chown 1000 $1")] {
-        let restored = undo(mend.replace("$1", CATALOG));
+    for (spoil, repair) in [("chmod 0666 $1", "chmod 0644 $1"), ("chown 1001 $1", "chown 1000 $1")]
+    {
+        let restored = undo(repair.replace("$1", CATALOG));
         root(&["sh", "-ec", spoil, "sh", CATALOG]).good();
         let ran = companion(&["status"]).exits(1);
         assert!(ran.words().contains("using the last valid catalog"), "{ran}");

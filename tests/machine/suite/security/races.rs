@@ -15,7 +15,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use super::{ARCHY, MALLORY, become_user};
-use crate::guest::{archy, mallory, root, tell};
+use crate::guest::{archy, log_value, mallory, root};
 use crate::node::{ALL, COMPANION, Companion, LND, STATE, companion, containers, installed};
 
 const DIRECTORY: &str = "/var/lib/archipelago/race-ui";
@@ -92,7 +92,10 @@ fn configuration_is_never_readable_by_another_user() {
             looking.join().unwrap()
         });
         umask(before);
-        tell(&format!("{RENDERS} renders under umask {mask:03o}, mallory"), &format!("{seen:?}"));
+        log_value(
+            &format!("{RENDERS} renders under umask {mask:03o}, mallory"),
+            &format!("{seen:?}"),
+        );
         assert!(seen["tries"] > RENDERS, "{seen:?}");
         assert_eq!(
             (seen["opened"], seen["listed"], seen["entered"]),

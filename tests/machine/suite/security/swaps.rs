@@ -11,7 +11,7 @@ use durable_dir::{Dir, LockFile, Trust, read_file, status_of};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
 use super::{ARCHY, MALLORY, become_user};
-use crate::guest::{root, tell};
+use crate::guest::{log_value, root};
 
 const PLACE: &str = "/var/tmp/swaps";
 const VICTIM: &str = "/home/archy/victim";
@@ -19,7 +19,7 @@ const PRECIOUS: &str = "precious";
 /// In each of the five places.
 const SWAPS: usize = 25_000;
 /// The minimum number of operations meanwhile.
-const ROUNDS: usize = 50;
+const RENDERS: usize = 50;
 
 /// A sticky directory that both may write to, with a directory of mallory's in it, and a victim of archy's.
 fn arranged() {
@@ -40,12 +40,12 @@ fn victim() -> (Vec<String>, u64, String) {
     (names.collect(), fs::metadata(&file).unwrap().ino(), fs::read_to_string(file).unwrap())
 }
 
-/// Lets archy do `work` repeatedly while mallory does `harm` this many times, and asserts that the victim is
+/// Lets archy do `work` repeatedly while mallory does `fault` this many times, and asserts that the victim is
 /// unchanged.
 fn against(
     what: &str,
     prepare: impl FnOnce() + Send,
-    harm: impl Fn(usize) + Send,
+    fault: impl Fn(usize) + Send,
     work: impl Fn() -> bool + Send,
 ) {
     let before = victim();
@@ -58,8 +58,8 @@ fn against(
             prepare();
             ready.store(true, Ordering::SeqCst);
             let mut swaps = 0;
-            while swaps < SWAPS || reconciles.load(Ordering::SeqCst) < ROUNDS {
-                harm(swaps);
+            while swaps < SWAPS || reconciles.load(Ordering::SeqCst) < RENDERS {
+                fault(swaps);
                 swaps += 1;
             }
             swaps
@@ -80,7 +80,7 @@ fn against(
         (mallory.join().unwrap(), archy.join().unwrap())
     });
     let done = reconciles.load(Ordering::SeqCst);
-    tell(&format!("swaps, {what}"), &format!("{swaps} against {done} reconciles of work"));
+    log_value(&format!("swaps, {what}"), &format!("{swaps} against {done} reconciles of work"));
     assert_eq!(escaped, 0, "{what}");
     assert_eq!(victim(), before, "{what}");
 }
@@ -96,7 +96,7 @@ impl Drop for SetAtEnd<'_> {
 
 fn exchange(one: &str, other: &str) {
     // Archy may have removed an empty directory of hers, which does not matter.
-    let _gone = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
+    let _removed = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
 }
 
 /// Every operation that could write, lock or remove at `dir`; returns whether any of them reported success.
@@ -134,7 +134,7 @@ fn directory_swapped_for_a_link_redirects_no_file() {
 fn directory_created_in_a_race_is_verified_or_refused() {
     arranged();
     let config = format!("{PLACE}/config");
-    let harm = |reconcile: usize| {
+    let fault = |reconcile: usize| {
         let _taken = match reconcile % 3 {
             0 => symlink(VICTIM, &config),
             1 => fs::create_dir(&config),
@@ -155,7 +155,7 @@ fn directory_created_in_a_race_is_verified_or_refused() {
         }
         false
     };
-    against("a new directory", || {}, harm, work);
+    against("a new directory", || {}, fault, work);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn input_swapped_for_a_link_or_pipe_discloses_no_secret() {
         symlink(format!("{VICTIM}/nginx.conf"), &link).unwrap();
         mknodat(CWD, pipe.as_str(), FileType::Fifo, Mode::RWXU | Mode::ROTH, 0).unwrap();
     };
-    let harm = |reconcile: usize| {
+    let fault = |reconcile: usize| {
         exchange(&input, if reconcile.is_multiple_of(2) { &link } else { &pipe })
     };
     let is_precious = |bytes: &[u8]| bytes == PRECIOUS.as_bytes();
@@ -180,7 +180,7 @@ fn input_swapped_for_a_link_or_pipe_discloses_no_secret() {
         let own = read(Trust::Owned).is_ok_and(|found| found.is_some());
         secret || any || own || status_of(&input, Trust::Owned).is_ok_and(|found| found.is_some())
     };
-    against("an input", prepare, harm, work);
+    against("an input", prepare, fault, work);
 }
 
 #[test]

@@ -106,10 +106,6 @@ impl CommandBackend for Crashing {
         self.0.unloadable().await
     }
 
-    fn has_log(&self, name: &CompanionName) -> bool {
-        self.0.has_log(name)
-    }
-
     fn log_command(&self, query: &LogQuery) -> Result<Command, CommandError> {
         self.0.log_command(query)
     }

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             searches(&mut out, DEEP).and_then(|good| Ok(tables(&mut out, true)? && good))
         }
         Some("--bounds") => {
-            let own = Recorded { bounds: own(&arguments), states: 0, passes: u8::MAX };
+            let own = Recorded { bounds: own(&arguments), states: 0, converges: u8::MAX };
             searches(&mut out, &[own])
         }
         Some(other) => writeln!(out, "unknown option `{other}`").map(|()| false),
@@ -60,11 +60,14 @@ fn searches(out: &mut impl Write, all: &[Recorded]) -> io::Result<bool> {
 
 fn tables(out: &mut impl Write, follow: bool) -> io::Result<bool> {
     let mut good = true;
-    let mut tell = |what: &str, table: &Table, begin: Instant| {
+    let mut print = |what: &str, table: &Table, begin: Instant| {
         good &= table.wrong.is_none();
-        let Table { starts, worst_passes, wrong, reached } = table;
+        let Table { starts, worst_converges, wrong, reached } = table;
         let seconds = begin.elapsed().as_secs_f64();
-        writeln!(out, "{what}: {starts} starts, at most {worst_passes} passes, {seconds:.1} s")?;
+        writeln!(
+            out,
+            "{what}: {starts} starts, at most {worst_converges} converges, {seconds:.1} s"
+        )?;
         for reached in reached {
             writeln!(out, "  {reached}")?;
         }
@@ -72,9 +75,9 @@ fn tables(out: &mut impl Write, follow: bool) -> io::Result<bool> {
     };
     for at in 0..2 {
         let begin = Instant::now();
-        tell("one companion", &singles(at), begin)?;
+        print("one companion", &singles(at), begin)?;
     }
     let begin = Instant::now();
-    tell("two companions", &pairs(&Start::classes(), follow), begin)?;
+    print("two companions", &pairs(&Start::classes(), follow), begin)?;
     Ok(good)
 }

@@ -33,7 +33,7 @@ pub(super) fn each() -> impl Iterator<Item = Workload> {
         let undone: Vec<_> = event.iter().rev().filter_map(|fault| fault.undo()).collect();
         let mut ops: Vec<_> = event.iter().map(|fault| Op::Fault(*fault, touched[0])).collect();
         if !undone.is_empty() {
-            ops.extend([Op::Pass, Op::Sleep(60)]);
+            ops.extend([Op::Converge, Op::Sleep(60)]);
             ops.extend(undone.iter().map(|fault| Op::Fault(*fault, touched[0])));
         }
         installed(fault.name(), touched, ops)
@@ -64,7 +64,7 @@ fn touched_by(fault: Fault, event: &[Fault]) -> &'static [&'static str] {
 /// Several faults of one companion, and others.
 pub(super) fn combined() -> Vec<Workload> {
     use Fault::*;
-    use Op::{Pass, Remove, Sleep};
+    use Op::{Converge, Remove, Sleep};
     let wallet = |fault| Op::Fault(fault, "wallet");
     let viewer = |fault| Op::Fault(fault, "viewer");
     let indexer = |fault| Op::Fault(fault, "indexer");
@@ -95,7 +95,7 @@ pub(super) fn combined() -> Vec<Workload> {
             vec![
                 wallet(UnitMasked),
                 wallet(ServiceStopped),
-                Pass,
+                Converge,
                 Sleep(60),
                 wallet(UnitUnmasked),
                 wallet(Reloaded),
@@ -107,7 +107,7 @@ pub(super) fn combined() -> Vec<Workload> {
             vec![
                 wallet(UnitShadowed),
                 wallet(ServiceStopped),
-                Pass,
+                Converge,
                 Sleep(60),
                 wallet(UnitUnshadowed),
             ],
@@ -145,7 +145,7 @@ pub(super) fn combined() -> Vec<Workload> {
         installed(
             "two changed build contexts, and old images to prune",
             &["viewer", "wallet"],
-            vec![wallet(ContextChanged), Pass, Sleep(60), viewer(ContextChanged)],
+            vec![wallet(ContextChanged), Converge, Sleep(60), viewer(ContextChanged)],
         ),
         installed(
             "a lost image, its service stopped",
@@ -158,7 +158,7 @@ pub(super) fn combined() -> Vec<Workload> {
 /// Intents while a part of the host fails.
 pub(super) fn conditions() -> Vec<Workload> {
     use Fault::*;
-    use Op::{Install, Pass, Sleep};
+    use Op::{Converge, Install, Sleep};
     let wallet = |fault| Op::Fault(fault, "wallet");
     let viewer = |fault| Op::Fault(fault, "viewer");
     let of_indexer = |fault| Op::Fault(fault, "indexer");
@@ -169,7 +169,7 @@ pub(super) fn conditions() -> Vec<Workload> {
             vec![
                 of_indexer(RegistryDown),
                 Install(indexer),
-                Pass,
+                Converge,
                 Sleep(60),
                 of_indexer(RegistryUp),
             ],
@@ -180,7 +180,7 @@ pub(super) fn conditions() -> Vec<Workload> {
             vec![
                 wallet(BusDown),
                 Install(|| other_version(crate::node::wallet())),
-                Pass,
+                Converge,
                 Sleep(60),
                 wallet(BusUp),
             ],
@@ -188,7 +188,7 @@ pub(super) fn conditions() -> Vec<Workload> {
         installed(
             "a removal while the disk is full",
             VIEWER,
-            vec![Op::Remove("viewer"), viewer(DiskFull), Pass, Sleep(60), viewer(DiskWritable)],
+            vec![Op::Remove("viewer"), viewer(DiskFull), Converge, Sleep(60), viewer(DiskWritable)],
         ),
         installed(
             "an update while the disk is full",
@@ -196,7 +196,7 @@ pub(super) fn conditions() -> Vec<Workload> {
             vec![
                 viewer(DiskFull),
                 viewer(CredentialsRotated),
-                Pass,
+                Converge,
                 Sleep(60),
                 viewer(DiskWritable),
             ],

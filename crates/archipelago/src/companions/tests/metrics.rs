@@ -99,7 +99,7 @@ async fn metrics_socket_answers_http_and_refuses_a_second_listener() {
     drop(socket);
     MetricsSocket::bind(&path).await.unwrap();
     let (file, datagrams) = (place.path().join("file"), place.path().join("datagrams"));
-    std::fs::write(&file, "of somebody else").unwrap();
+    std::fs::write(&file, "of another program").unwrap();
     let _bound = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
     for path in [file, datagrams, place.path().join("missing/metrics.sock")] {
         let error = MetricsSocket::bind(&path).await.unwrap_err();

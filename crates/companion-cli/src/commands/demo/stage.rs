@@ -43,7 +43,7 @@ pub(super) struct Act {
     /// The time until everything was repaired; `None` if it was not.
     pub(super) true_after: Option<Duration>,
     /// What remains unrepaired.
-    pub(super) untruth: Option<String>,
+    pub(super) mismatch: Option<String>,
     /// The cost of the repair.
     pub(super) counts: Counts,
 }
@@ -107,14 +107,14 @@ impl Stage {
             () = watch(&host, &last_untrue) => {}
             () = self.run(scene, before) => {}
         }
-        let untruth = host.untruth().map(|(name, what)| format!("{name}: {what:?}"));
+        let mismatch = host.mismatch().map(|(name, what)| format!("{name}: {what:?}"));
         let true_since = last_untrue.get().map_or(since, |untrue: Duration| untrue + GLANCE);
         let after = |(at, step): (Duration, String)| (at.saturating_sub(since), step);
         Act {
             scene,
             steps: self.record.take().into_iter().map(after).collect(),
-            true_after: untruth.is_none().then(|| true_since.saturating_sub(since)),
-            untruth,
+            true_after: mismatch.is_none().then(|| true_since.saturating_sub(since)),
+            mismatch,
             counts: host.counts().since(before),
         }
     }
@@ -144,7 +144,7 @@ impl Stage {
                 }
             }
         }
-        self.until(|host| host.untruth().is_none()).await;
+        self.until(|host| host.mismatch().is_none()).await;
         sleep(REST).await;
     }
 
@@ -160,7 +160,7 @@ impl Stage {
 /// Watches forever whether something on the host is not as desired, and notes when it last was so.
 async fn watch(host: &FakeHost, last_untrue: &Cell<Option<Duration>>) {
     loop {
-        let untrue = host.untruth().is_some();
+        let untrue = host.mismatch().is_some();
         if untrue {
             last_untrue.set(Some(host.now()));
         }

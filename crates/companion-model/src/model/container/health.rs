@@ -146,7 +146,7 @@ impl HttpUrl {
         InvalidValue::unless(path.starts_with('/'), "path", path, "must start with `/`")?;
         let bare = self.0.strip_suffix('/').unwrap_or(&self.0);
         let is_bare = bare.matches(['/', '?']).count() == 2;
-        InvalidValue::unless(is_bare, "path", path, "is given beside a URL with a path")?;
+        InvalidValue::unless(is_bare, "path", path, "is given together with a URL with a path")?;
         Self::new(format!("{bare}{path}"))
     }
 }

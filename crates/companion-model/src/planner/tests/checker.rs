@@ -133,8 +133,8 @@ fn too_many_steps_for_a_companion_are_a_violation_with_its_name() {
     assert_eq!(broken(&setup, many(STEPS_LIMIT)), []);
     assert_eq!(broken(&setup, vec![prune(1), prune(1)]), [Rule::Bounded], "twice the same");
     let plan = Plan { steps: many(STEPS_LIMIT + 1), ..Plan::default() };
-    let told = check(&plan, &setup.desired, &setup.observed())[0].to_string();
-    assert_eq!(told, "Bounded for `web`");
+    let message = check(&plan, &setup.desired, &setup.observed())[0].to_string();
+    assert_eq!(message, "Bounded for `web`");
 }
 
 /// A lost unit, and the steps that write, load and start it.

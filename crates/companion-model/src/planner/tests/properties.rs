@@ -26,7 +26,7 @@ fn unit_file() -> impl Strategy<Value = UnitFileState> {
         revision().prop_filter_map("an outdated file has a revision", |revision| {
             Some(UnitFileState::Outdated { revision: revision? })
         }),
-        revision().prop_filter_map("an exposed file has a revision", |revision| {
+        revision().prop_filter_map("a file with a wrong mode has a revision", |revision| {
             Some(UnitFileState::WrongMode { revision: revision? })
         }),
         revision().prop_filter_map("a current file has a revision", |revision| {
@@ -175,7 +175,7 @@ prop_compose! {
             log: None,
         };
         setup.traits = traits;
-        let attempt = Attempt { generation: Generation(1), input: Fingerprint::of(b"begun") };
+        let attempt = Attempt { generation: Generation(1), input: Fingerprint::of(b"started") };
         let running = running.into_iter().map(|work| (work, attempt)).collect();
         setup.history.running.insert(name(), running);
         setup.now = Monotonic::from_origin(Duration::from_secs(seconds));

@@ -1,4 +1,4 @@
-//! A companion that is to be gone.
+//! A companion that is to be removed.
 
 use super::*;
 
@@ -65,8 +65,8 @@ fn then_unit_container_and_configuration_go() {
 fn failed_reset_in_a_removal_backs_off_with_it() {
     let mut setup = stopped();
     setup.service().run = RunState::Failed;
-    setup.fail(Work::Removal, PortErrorKind::Transient, "bus gone");
-    setup.expect(&[], &["stopping or removing the companion failed once: bus gone"]);
+    setup.fail(Work::Removal, PortErrorKind::Transient, "bus closed");
+    setup.expect(&[], &["stopping or removing the companion failed once: bus closed"]);
 }
 
 #[test]

@@ -197,8 +197,8 @@ fn unit_that_does_not_load_is_not_reloaded_forever() {
     let mut setup = Setup::converged();
     setup.service().unit = LoadedUnit::Absent;
     setup.expect(&["load-units: loaded unit differs from the unit file"], &[]);
-    setup.fail(Work::Load, PortErrorKind::Conflict, "a broken file beside it");
-    setup.expect(&[], &["unit is not loaded: a broken file beside it"]);
+    setup.fail(Work::Load, PortErrorKind::Conflict, "another broken file");
+    setup.expect(&[], &["unit is not loaded: another broken file"]);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn observed_success_is_recorded_for_attempted_work() {
     assert_eq!(setup.plan().recovered, [], "it must stay up first");
 }
 
-/// The host's clock was set back, so it reports that the run has just begun, for hours.
+/// The host's clock was set back, so it reports that the run has just started, for hours.
 #[test]
 fn run_becomes_ready_although_the_host_reports_no_age() {
     let mut setup = Setup::converged();

@@ -47,8 +47,8 @@ fn stop_for_an_unmanaged_container_backs_off_once_per_run() {
     let mut setup = Setup::converged();
     setup.down(RunState::BetweenRestarts);
     setup.unmanaged_container();
-    setup.fail(Work::Removal, PortErrorKind::Transient, "bus gone");
-    setup.expect(&[], &[NAME_TAKEN, "stopping or removing the companion failed once: bus gone"]);
+    setup.fail(Work::Removal, PortErrorKind::Transient, "bus closed");
+    setup.expect(&[], &[NAME_TAKEN, "stopping or removing the companion failed once: bus closed"]);
     setup.service().run_id = Some("second run".to_owned());
     assert_eq!(setup.plan().steps.len(), 1);
     setup.down(RunState::Down);

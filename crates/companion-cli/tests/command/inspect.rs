@@ -150,7 +150,7 @@ fn companion_outside_the_catalog_has_a_log_by_unit_or_journal() {
         bench.script("journalctl", "case $* in *older-ui*) echo a line ;; esac");
         assert_eq!((logs("older-ui").status, &*logs("older-ui").stdout), (0, "a line\n"));
         let ran = logs("archy-lnd-iu");
-        assert_eq!((ran.status, ran.told("hint")), (2, Some("did you mean `archy-lnd-ui`?")));
+        assert_eq!((ran.status, ran.message("hint")), (2, Some("did you mean `archy-lnd-ui`?")));
         assert_eq!(ran.stderr.contains("catalog.toml:1:"), !catalog.is_empty(), "{ran:?}");
     }
 }

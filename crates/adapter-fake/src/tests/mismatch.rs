@@ -6,13 +6,13 @@ use companion_core::ports::Leadership as _;
 
 use super::*;
 use crate::ViolationKind;
-use crate::world::Untruth;
+use crate::world::Mismatch;
 use crate::world::conditions::Disk;
 use crate::world::units::UnitBytes;
 
 impl Bench {
-    fn untruth(&self) -> Option<Untruth> {
-        self.host.untruth().map(|(_, untruth)| untruth)
+    fn mismatch(&self) -> Option<Mismatch> {
+        self.host.mismatch().map(|(_, mismatch)| mismatch)
     }
 }
 
@@ -20,35 +20,35 @@ impl Bench {
 async fn companion_created_in_order_matches_the_desired_state() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);
-    assert_eq!(bench.untruth(), Some(Untruth::Image));
+    assert_eq!(bench.mismatch(), Some(Mismatch::Image));
     bench.converge().await;
-    assert_eq!(bench.untruth(), None);
+    assert_eq!(bench.mismatch(), None);
     assert_eq!(bench.host.all_violations(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_kind_of_tampering_is_detected() {
     type Tamper = fn(&Bench);
-    let ways: [(Tamper, Untruth); 12] = [
-        (|b| b.host.edit_unit(b.name()), Untruth::UnitFile),
-        (|b| b.host.expose_unit(b.name()), Untruth::UnitFile),
-        (|b| b.host.delete_unit(b.name()), Untruth::UnitFile),
-        (|b| b.host.put_unit(b.name(), UnitBytes::Empty), Untruth::UnitFile),
-        (|b| b.host.put_unit(b.name(), UnitBytes::Unmanaged), Untruth::UnitFile),
-        (|b| b.host.mask(b.name()), Untruth::Loaded),
-        (|b| b.host.shadow(b.name()), Untruth::Loaded),
-        (|b| b.host.kill_container(b.name()), Untruth::Down),
-        (|b| b.host.pause_container(b.name()), Untruth::Paused),
-        (|b| b.host.rotate_credentials(), Untruth::Config),
-        (|b| b.host.expose_config(b.output(), 0o644), Untruth::Config),
-        (|b| b.host.change_context(&path("/opt/ui")), Untruth::Image),
+    let ways: [(Tamper, Mismatch); 12] = [
+        (|b| b.host.edit_unit(b.name()), Mismatch::UnitFile),
+        (|b| b.host.expose_unit(b.name()), Mismatch::UnitFile),
+        (|b| b.host.delete_unit(b.name()), Mismatch::UnitFile),
+        (|b| b.host.put_unit(b.name(), UnitBytes::Empty), Mismatch::UnitFile),
+        (|b| b.host.put_unit(b.name(), UnitBytes::Unmanaged), Mismatch::UnitFile),
+        (|b| b.host.mask(b.name()), Mismatch::Loaded),
+        (|b| b.host.shadow(b.name()), Mismatch::Loaded),
+        (|b| b.host.kill_container(b.name()), Mismatch::Down),
+        (|b| b.host.pause_container(b.name()), Mismatch::Paused),
+        (|b| b.host.rotate_credentials(), Mismatch::Config),
+        (|b| b.host.expose_config(b.output(), 0o644), Mismatch::Config),
+        (|b| b.host.change_context(&path("/opt/ui")), Mismatch::Image),
     ];
-    for (number, (tamper, untruth)) in ways.into_iter().enumerate() {
+    for (number, (tamper, mismatch)) in ways.into_iter().enumerate() {
         let bench = Bench::new();
         bench.host.install(&bench.spec);
         bench.converge().await;
         tamper(&bench);
-        assert_eq!(bench.untruth(), Some(untruth), "way {number}");
+        assert_eq!(bench.mismatch(), Some(mismatch), "way {number}");
     }
 }
 
@@ -62,12 +62,12 @@ async fn process_of_a_tampered_unit_is_stale_after_the_file_is_restored() {
     bench.restart().await.unwrap();
     bench.host.write(&unit).await.unwrap();
     bench.host.reload().await.unwrap();
-    assert_eq!(bench.untruth(), Some(Untruth::Running));
+    assert_eq!(bench.mismatch(), Some(Mismatch::Running));
     let state = bench.state().await;
     assert_eq!(
         (state.loaded(), state.running),
         (Some(unit.revision), Some(unit.revision)),
-        "the revision alone does not tell"
+        "the revision alone does not show it"
     );
 }
 
@@ -77,13 +77,13 @@ async fn removal_is_complete_only_when_nothing_remains() {
     bench.host.install(&bench.spec);
     bench.converge().await;
     bench.host.remove(bench.name());
-    assert_eq!(bench.untruth(), Some(Untruth::LeftBehind));
+    assert_eq!(bench.mismatch(), Some(Mismatch::LeftBehind));
     bench.stop().await.unwrap();
     UnitStore::remove(&bench.host, bench.name()).await.unwrap();
     bench.host.reload().await.unwrap();
-    assert_eq!(bench.untruth(), Some(Untruth::LeftBehind));
+    assert_eq!(bench.mismatch(), Some(Mismatch::LeftBehind));
     HookRunner::remove(&bench.host, bench.hook()).await.unwrap();
-    assert_eq!(bench.untruth(), None);
+    assert_eq!(bench.mismatch(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,8 +201,8 @@ async fn a_restart_that_could_change_nothing_is_a_violation() {
     bench.state().await;
     bench.restart().await.unwrap();
     assert_eq!(kinds(&bench), [ViolationKind::RestartWithoutCause]);
-    // Each of these is a cause of its own.
-    for harm in [
+    // Each of these is a separate cause.
+    for fault in [
         |bench: &Bench| bench.host.pause_container(bench.name()),
         |bench: &Bench| bench.host.edit_config(&bench.hook().output),
         |bench: &Bench| {
@@ -210,20 +210,20 @@ async fn a_restart_that_could_change_nothing_is_a_violation() {
             bench.host.kill_container(bench.name());
         },
     ] {
-        harm(&bench);
+        fault(&bench);
         bench.state().await;
         bench.restart().await.unwrap();
     }
     assert_eq!(bench.host.all_violations().len(), 1);
     // And these are none.
-    for harm in [
+    for fault in [
         |bench: &Bench| bench.host.remove_image(bench.reference()),
         |bench: &Bench| bench.host.expose_unit(bench.name()),
         |bench: &Bench| bench.host.delete_config(&bench.hook().output),
     ] {
         let bench = Bench::new();
         bench.converge().await;
-        harm(&bench);
+        fault(&bench);
         bench.state().await;
         let _failed_or_done = bench.restart().await;
         assert_eq!(kinds(&bench), [ViolationKind::RestartWithoutCause]);
@@ -281,8 +281,8 @@ async fn processes_with_different_inputs_desire_different_specifications() {
     });
     bench.host.install(&bench.spec);
     bench.converge().await;
-    assert_eq!(bench.host.untruth(), None);
-    assert_eq!(other.untruth(), Some((bench.name().clone(), Untruth::UnitFile)));
+    assert_eq!(bench.host.mismatch(), None);
+    assert_eq!(other.mismatch(), Some((bench.name().clone(), Mismatch::UnitFile)));
     let desired = other.as_actor(1).load().await.unwrap();
     assert_eq!(desired.companion(bench.name()).unwrap().spec.description, "another page");
     assert_eq!(bench.host.loaded(1), desired);

@@ -54,8 +54,8 @@ fn store() -> (Vec<String>, Vec<String>) {
 
 /// Returns the store after a prune for `source`, as a reconcile does it.
 async fn pruned(guest: &Guest, source: &ImageSource) -> (Vec<String>, Vec<String>) {
-    let leftovers = guest.observe(source).await.unwrap().dangling;
-    guest.images.prune(&leftovers).await.unwrap();
+    let dangling = guest.observe(source).await.unwrap().dangling;
+    guest.images.prune(&dangling).await.unwrap();
     store()
 }
 

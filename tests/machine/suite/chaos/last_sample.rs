@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::history::History;
 use super::site::forms_of_the_secret;
-use crate::node::{CONFIG, PASSWORD, STATE, UNITS, leftovers, rendered_file};
+use crate::node::{CONFIG, PASSWORD, STATE, UNITS, rendered_file, stale_files};
 use crate::secrets::places_with;
 
 /// Resident memory in KiB, threads and open files of a process.
@@ -23,7 +23,7 @@ pub(super) fn taken(pid: u32) -> Option<[u64; 3]> {
 /// Records all findings.
 pub(super) fn note(history: &mut History) {
     let places = [UNITS, STATE, "/home/archy/chaos", "/var/lib/archipelago/bitcoin-ui"];
-    for what in leftovers(&places) {
+    for what in stale_files(&places) {
         history.note("left over", json!({"what": what}));
     }
     let found = places_with(&forms_of_the_secret());

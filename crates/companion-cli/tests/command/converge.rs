@@ -14,15 +14,19 @@ fn install_prints_the_ready_companions_on_stdout() {
 fn install_is_printed_as_json() {
     let ran = Bench::new().sim(&["install", "lnd", "--json"]);
     assert_eq!(ran.status, 0, "{ran:?}");
-    let pass = ran.json();
-    assert_eq!((&pass["version"], &pass["done"]), (&1.into(), &true.into()));
-    let actions: Vec<_> =
-        pass["steps"].as_array().unwrap().iter().map(|step| step["action"].clone()).collect();
+    let convergence = ran.json();
+    assert_eq!((&convergence["version"], &convergence["done"]), (&1.into(), &true.into()));
+    let actions: Vec<_> = convergence["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["action"].clone())
+        .collect();
     assert_eq!(actions, ["ensure-image", "write-unit", "load-units", "start"]);
-    assert_eq!(pass["steps"][1]["companion"], "archy-lnd-ui");
-    assert_eq!(pass["steps"][1]["reason"], "unit-file-missing");
-    assert_eq!(pass["steps"][1]["outcome"], "done");
-    assert_eq!(pass["companions"][0]["health"], "ready");
+    assert_eq!(convergence["steps"][1]["companion"], "archy-lnd-ui");
+    assert_eq!(convergence["steps"][1]["reason"], "unit-file-missing");
+    assert_eq!(convergence["steps"][1]["outcome"], "done");
+    assert_eq!(convergence["companions"][0]["health"], "ready");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{Slot, World};
 
 /// The first difference of a companion from the desired state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Untruth {
+pub enum Mismatch {
     /// Its image is missing or outdated.
     Image,
     /// Its rendered file is missing, stale or has the wrong mode, or its output does not link to it.
@@ -38,23 +38,23 @@ impl World {
     /// `None` means converged: every desired companion runs from its current image, configuration and unit, and
     /// nothing remains of removed ones. It considers only the visible state, not what a power loss would
     /// restore.
-    pub fn untruth(&self, specs: &Specs) -> Option<(CompanionName, Untruth)> {
+    pub fn mismatch(&self, specs: &Specs) -> Option<(CompanionName, Mismatch)> {
         let mut names = self.slots.keys();
-        names.find_map(|name| Some((name.clone(), self.untruth_at(name, specs)?)))
+        names.find_map(|name| Some((name.clone(), self.mismatch_at(name, specs)?)))
     }
 
     /// As above for `name` alone; `None` too if there is no intent for it.
-    pub fn untruth_at(&self, name: &CompanionName, specs: &Specs) -> Option<Untruth> {
+    pub fn mismatch_at(&self, name: &CompanionName, specs: &Specs) -> Option<Mismatch> {
         let slot = self.slot(name)?;
         match slot.intent? {
-            Intent::Exists { spec, .. } => self.untruth_of(slot, specs.get(spec)?),
-            Intent::Gone { spec, .. } => self.rest_of(slot, spec.and_then(|id| specs.get(id))),
+            Intent::Exists { spec, .. } => self.mismatch_of(slot, specs.get(spec)?),
+            Intent::Absent { spec, .. } => self.rest_of(slot, spec.and_then(|id| specs.get(id))),
         }
     }
 
-    fn untruth_of(&self, slot: &Slot, spec: &CompanionSpec) -> Option<Untruth> {
+    fn mismatch_of(&self, slot: &Slot, spec: &CompanionSpec) -> Option<Mismatch> {
         let Some(image) = self.current_image(spec) else {
-            return Some(Untruth::Image);
+            return Some(Mismatch::Image);
         };
         let config = match &spec.hook {
             None => None,
@@ -62,27 +62,27 @@ impl World {
                 Ok(state) if matches!(state.rendering, Rendering::Known(_)) => {
                     match state.usable(&[]) {
                         Ok(id) if state.link == Link::To(id) => Some(id),
-                        Ok(_) | Err(_) => return Some(Untruth::Config),
+                        Ok(_) | Err(_) => return Some(Mismatch::Config),
                     }
                 }
-                Ok(_) | Err(_) => return Some(Untruth::Config),
+                Ok(_) | Err(_) => return Some(Mismatch::Config),
             },
         };
         let wanted = DesiredCompanion::new(spec.clone(), Generation::default());
         let unit = wanted.unit(&image.id, wanted.revision(&image, config));
         let Some(UnitBytes::Ours(text)) = slot.file.now() else {
-            return Some(Untruth::UnitFile);
+            return Some(Mismatch::UnitFile);
         };
         if !text.says(&unit, self.renderer) {
-            return Some(Untruth::UnitFile);
+            return Some(Mismatch::UnitFile);
         }
         if slot.load != Load::Ours(text.clone()) || slot.masked {
-            return Some(Untruth::Loaded);
+            return Some(Mismatch::Loaded);
         }
         // A service about to crash does not count as running.
         let (Phase::Running { ends: None }, Some(run)) = (slot.service.phase, slot.service.run)
         else {
-            return Some(Untruth::Down);
+            return Some(Mismatch::Down);
         };
         let true_run = Run {
             revision: Some(text.revision),
@@ -92,12 +92,12 @@ impl World {
             config: text.mounts.iter().find_map(|path| self.files.content(path)),
         };
         if run != true_run {
-            return Some(Untruth::Running);
+            return Some(Mismatch::Running);
         }
         let running = slot
             .container
             .is_some_and(|container| container.ours && container.status == Status::Running);
-        (!running).then_some(Untruth::Paused)
+        (!running).then_some(Mismatch::Paused)
     }
 
     fn current_image(&self, spec: &CompanionSpec) -> Option<PresentImage> {
@@ -124,7 +124,7 @@ impl World {
             && slot.container.is_some_and(up)
     }
 
-    fn rest_of(&self, slot: &Slot, spec: Option<&CompanionSpec>) -> Option<Untruth> {
+    fn rest_of(&self, slot: &Slot, spec: Option<&CompanionSpec>) -> Option<Mismatch> {
         let hook = spec.and_then(|spec| spec.hook.as_ref());
         let config = hook.is_some_and(|hook| self.files.has_rendered(&hook.output));
         let file = matches!(slot.file.now(), Some(UnitBytes::Ours(_)));
@@ -133,6 +133,6 @@ impl World {
         let unit = matches!(slot.load, Load::Ours(_)) || runs;
         let container = slot.container.is_some_and(|container| container.ours);
         let rest = config || file || unit || container;
-        rest.then_some(Untruth::LeftBehind)
+        rest.then_some(Mismatch::LeftBehind)
     }
 }
