@@ -85,7 +85,7 @@ impl Page {
     }
 
     /// Returns whether its container shares the network of the host, because it cannot reach the backend from a
-    /// network of its own, or must not reach anything else.
+    /// separate network, or must not reach anything else.
     pub(crate) fn is_on_host_network(self, node: &Node) -> bool {
         match self {
             Self::Lnd => node.lnd.is_on_host_network(),

@@ -353,7 +353,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A source of jitter based on the random seeds of the standard library's maps.
 fn random_jitter() -> Jitter {
     use std::hash::{BuildHasher, RandomState};
-    // Each state has keys of its own.
+    // Each state has separate keys.
     Box::new(|| {
         let [low, high, ..] = RandomState::new().hash_one(0).to_le_bytes();
         u16::from_le_bytes([low, high])

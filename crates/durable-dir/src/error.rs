@@ -14,7 +14,7 @@ pub type DirResult<T> = Result<T, DirError>;
 /// Control characters in paths are escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
-    /// The system refused an operation; [`system_kind`](Self::system_kind) tells why. `NotFound` means that the
+    /// The system refused an operation; [`system_kind`](Self::system_kind) says why. `NotFound` means that the
     /// directory, or one of its parents, does not exist.
     #[error("cannot {attempted} {}", Shown(.path))]
     System {

@@ -27,7 +27,7 @@ pub enum Trust {
 
 impl Trust {
     /// Returns why a directory or file is rejected, or `None` if it is acceptable; `us` is our effective user ID, and
-    /// `last` tells whether the path ends here.
+    /// `last` says whether the path ends here.
     pub(crate) fn against(self, status: &FileStatus, us: u32, last: bool) -> Option<String> {
         if self == Self::AnyOwner {
             return None;

@@ -273,7 +273,7 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
 }
 
 /// Removes the images that were built here for `sources`, by ID and never by force, and those that they replaced. Returns
-/// their number. An image that a container uses stays, and so does one with another name, and a pulled one: somebody else
+/// their number. An image that a container uses stays, and so does one with another name, and a pulled one: another program
 /// may need it.
 ///
 /// The caller knows that no companion needs them.

@@ -154,7 +154,7 @@ impl ListedImage {
         self.labels.get(name).map(String::as_str)
     }
 
-    /// Returns a name besides `reference`. A digest names the content, not an owner.
+    /// Returns a name other than `reference`. A digest names the content, not an owner.
     fn other_name(&self, reference: &ImageRef) -> Option<&String> {
         let own = full_name(reference);
         self.names.iter().find(|name| **name != own && !name.contains('@'))

@@ -88,7 +88,7 @@ impl Supervision {
             ending
         };
         let ending = {
-            // Both at once: a terminating child would block on a full pipe.
+            // Both together: a terminating child would block on a full pipe.
             tokio::pin!(reads, ends);
             tokio::select! {
                 ending = &mut ends => {

@@ -70,7 +70,7 @@ impl PodmanStub {
         Podman::with_environment(self.environment())
     }
 
-    /// The images of `podman`, with records beside the stub.
+    /// The images of `podman`, with records next to the stub.
     pub(crate) fn images(&self, podman: Podman) -> PodmanImages {
         PodmanImages::new(podman, ImageRecords::new(self.file("records"), || 1 << 30))
     }

@@ -126,7 +126,7 @@ fn moved_backend_concerns_its_own_page_alone() {
                 "proxy_pass http://169.254.1.2:$1/icon.svg;",
             ],
         ),
-        // At an address of its own, lnd is asked from the network of the host.
+        // At another address, lnd is asked from the network of the host.
         (
             Page::Lnd,
             node("lnd.address = \"[fd00::9]:8080\""),

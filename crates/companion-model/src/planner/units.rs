@@ -129,7 +129,7 @@ fn shadowed(plan: &mut CompanionPlan<'_>, place: &str) {
 
 /// Returns the revision to write in place of `file`.
 ///
-/// A unit or a process tells the truth about its revision if it came from an unmodified file: it keeps its restart epoch.
+/// A unit or a process reports its revision correctly if it came from an unmodified file: it keeps its restart epoch.
 /// It may have come from a file that was edited, and deleted since, if the file is missing or drifted, or if it reports the
 /// new revision although the file is an older one: then use the next epoch, which nothing reports yet. A run that was
 /// observed with the matching file is beyond doubt, so a lost file causes no restart.

@@ -65,7 +65,7 @@ async fn changes_of_the_places_are_reported_and_others_are_not() {
         ("a written file in it", units, true, |at| write(at.join("units/old"))),
         ("a new directory in it", units, true, |at| fs::create_dir(at.join("units/a")).unwrap()),
         ("a read file in it", units, false, |at| assert!(fs::read(at.join("units/old")).is_ok())),
-        ("a file beside it", units, false, |at| write(at.join("cookie"))),
+        ("another file", units, false, |at| write(at.join("cookie"))),
         ("its mode", units, true, |at| set_mode(at.join("units"), 0o500)),
         ("its removal", units, true, |at| fs::remove_dir_all(at.join("units")).unwrap()),
         ("a created parent", missing, true, |at| fs::create_dir(at.join("later")).unwrap()),

@@ -49,7 +49,7 @@ fn check_setting(Setting { key, words, .. }: &Setting, service: &str) -> Result<
     let is_omitted = key.before == ::quadlet::key::Before::Nothing && found.is_empty();
     match words.iter().find(|word| !found.contains(word)) {
         Some(word) if !is_omitted => {
-            Err(format!("[{}] {} lacks {word:?}: {found:?}", key.section, key.name))
+            Err(format!("[{}] {} misses {word:?}: {found:?}", key.section, key.name))
         }
         _ => Ok(()),
     }

@@ -14,7 +14,7 @@ use crate::node::{ALL, Companion, LND, UNITS, all_ready, companion, logged_by_th
 const OURS: &str = "/etc/systemd/user-generators/podman-user-generator";
 const PACKAGED: &str = "/usr/lib/systemd/user-generators/podman-user-generator";
 
-/// Harms the generator by a script; the guard repairs it.
+/// Breaks the generator by a script; the guard repairs it.
 fn generator(fault: &str) -> Undo {
     let restored =
         undo(format!("rm -f {OURS}; chmod 0755 {PACKAGED}; archy systemctl --user daemon-reload"));

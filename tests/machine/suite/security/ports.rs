@@ -56,8 +56,8 @@ fn another_user_gets_only_the_page_and_read_only_answers() {
     assert_eq!(get(&own, "uptime"), "200");
     let before = fs::read(ASKED).unwrap();
     assert_eq!(get(&[], "uptime"), "403");
-    for foreign in ["Origin: http://attacker.example", "Sec-Fetch-Site: cross-site"] {
-        assert_eq!(get(&[own[0], own[1], "--header", foreign], "uptime"), "403", "{foreign}");
+    for header in ["Origin: http://attacker.example", "Sec-Fetch-Site: cross-site"] {
+        assert_eq!(get(&[own[0], own[1], "--header", header], "uptime"), "403", "{header}");
     }
     assert_eq!(get(&[own[0], own[1], "--header", "Host: attacker.example"], "uptime"), "421");
     for method in

@@ -54,7 +54,7 @@ impl NewCatalog {
         Ok(catalog)
     }
 
-    /// Plans to write it. An existing catalog is left alone, and reported if it lacks a setting of the options.
+    /// Plans to write it. An existing catalog is left alone, and reported if a setting of the options is missing in it.
     pub(super) fn row(&self) -> CommandResult<Row> {
         let shown = self.path.display();
         let (directory, name) = self.place();
