@@ -159,7 +159,7 @@ impl<'p> CompanionPlan<'p> {
     }
 
     /// Waits for a transient state, which is observed again soon.
-    fn pass(&mut self, waiting_on: WaitingOn) {
+    fn wait(&mut self, waiting_on: WaitingOn) {
         self.block_until(waiting_on, Some(self.now.after(services::TRANSIENT_POLL)));
     }
 

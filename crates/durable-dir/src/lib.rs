@@ -55,7 +55,7 @@ pub use read::{FileContents, read_file, status_of};
 pub use status::{FileIdentity, FileKind, FileStatus};
 pub use temporary::temporary_for;
 pub use trust::Trust;
-pub use write::Draft;
+pub use write::NewFile;
 
 #[cfg(test)]
 mod tests;

@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use crate::{Dir, DirError, FileKind, Trust};
 
-mod draft;
 mod entries;
 mod link;
 mod lock;
+mod new_file;
 mod read;
 mod sync;
 mod trust;

@@ -76,9 +76,9 @@ impl Dir {
     ///
     /// # Errors
     /// [`DirError::InvalidName`], [`DirError::System`].
-    pub fn draft(&self, name: &str) -> DirResult<Draft> {
+    pub fn new_file(&self, name: &str) -> DirResult<NewFile> {
         let (temporary, _file) = Temporary::file(self, name)?;
-        Ok(Draft { name: name.to_owned(), temporary })
+        Ok(NewFile { name: name.to_owned(), temporary })
     }
 
     /// Appends `bytes` to the file `name`, which is created with the permission bits `mode` if missing; returns the new
@@ -154,13 +154,13 @@ fn ends_line(file: &mut File) -> io::Result<bool> {
 ///
 /// After a crash it is left to [`Dir::sweep_temporary_files`].
 #[derive(Debug)]
-pub struct Draft {
+pub struct NewFile {
     /// The name that it gets.
     name: String,
     temporary: Temporary,
 }
 
-impl Draft {
+impl NewFile {
     /// Returns the path that the other program writes to.
     pub fn path(&self) -> PathBuf {
         self.temporary.dir.join(&self.temporary.name)

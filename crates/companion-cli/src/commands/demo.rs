@@ -15,10 +15,10 @@ use crate::error::{CommandResult, Verdict};
 use crate::output::words::{span, tenths};
 use crate::output::{Output, Style, Table};
 
-mod acts;
-mod stage;
+mod scenarios;
+mod simulation;
 
-use stage::{Act, Stage};
+use simulation::{Repair, Simulation};
 
 /// Run an end-to-end demo of three companions on a simulated host, in seconds
 ///
@@ -28,7 +28,7 @@ use stage::{Act, Stage};
 /// reasons, the virtual seconds until everything was repaired (detected only by the 30 s resync), and
 /// the cost. It needs nothing from this machine and changes nothing on it.
 ///
-/// With --json: {"version": 1, "ok": bool, "acts": [{"title", "happened", "steps": [{"after",
+/// With --json: {"version": 1, "ok": bool, "repairs": [{"title", "happened", "steps": [{"after",
 /// "step"}], "true_after", "promise", "kept", "writes", "reloads", "starts", "restarts", "builds",
 /// "network"}], "violations", "virtual_seconds"}; times are in seconds, "true_after" is null if
 /// the repair did not complete.
@@ -47,24 +47,24 @@ pub(crate) async fn run(output: &Output) -> CommandResult {
         output.line("Three companions on a simulated host with virtual time. The manager gets no");
         output.line("events: its 30 s resync detects each fault.");
     }
-    let mut stage = Stage::new()?;
-    let mut acts = Vec::new();
-    for scene in &acts::SCENES {
-        let act = stage.play(scene).await;
+    let mut simulation = Simulation::new()?;
+    let mut repairs = Vec::new();
+    for scenario in &scenarios::SCENARIOS {
+        let repair = simulation.run(scenario).await;
         if !output.is_json() {
-            print_act(&act, acts.len() + 1, output);
+            print_repair(&repair, repairs.len() + 1, output);
         }
-        acts.push(act);
+        repairs.push(repair);
     }
-    stage.manager_ends().await;
-    let violations = stage.host.violations().len();
-    let time = stage.host.now().as_secs();
-    let ok = violations == 0 && acts.iter().all(Act::is_good);
+    simulation.manager_ends().await;
+    let violations = simulation.host.violations().len();
+    let time = simulation.host.now().as_secs();
+    let ok = violations == 0 && repairs.iter().all(Repair::is_good);
     if output.is_json() {
         output.json(&json!({
             "version": VERSION,
             "ok": ok,
-            "acts": acts.iter().map(as_json).collect::<Vec<_>>(),
+            "repairs": repairs.iter().map(as_json).collect::<Vec<_>>(),
             "violations": violations,
             "virtual_seconds": time,
         }));
@@ -74,40 +74,40 @@ pub(crate) async fn run(output: &Output) -> CommandResult {
     let heading = ["scenario", "repaired after"].into_iter();
     let heading = heading.chain(columns(&Counts::default()).map(|(word, _)| word));
     table.row(heading.map(str::to_owned).collect::<Vec<_>>());
-    for act in &acts {
-        let after = act.true_after.map_or("never".to_owned(), tenths);
-        let flag = if act.is_good() { "" } else { " (!)" };
-        let mut row = vec![format!("{}{flag}", act.scene.title), after];
-        row.extend(columns(&act.counts).map(|(_, count)| count.to_string()));
+    for repair in &repairs {
+        let after = repair.true_after.map_or("never".to_owned(), tenths);
+        let flag = if repair.is_good() { "" } else { " (!)" };
+        let mut row = vec![format!("{}{flag}", repair.scenario.title), after];
+        row.extend(columns(&repair.counts).map(|(_, count)| count.to_string()));
         table.row(row);
     }
     output.line("");
     table.lines().iter().for_each(|line| output.line(line));
-    let repaired = acts.iter().filter(|act| act.is_good()).count();
+    let repaired = repairs.iter().filter(|repair| repair.is_good()).count();
     output.line(format!(
         "\n{repaired} of {} repaired as promised; {violations} violation(s) of host rules; {} of virtual \
          time in {}",
-        acts.len(),
+        repairs.len(),
         span(time),
         tenths(start.elapsed()),
     ));
     Ok(Verdict::of(ok))
 }
 
-fn print_act(act: &Act, number: usize, output: &Output) {
-    let title = Style::Strong.paint(&format!("{number}. {}", act.scene.title));
+fn print_repair(repair: &Repair, number: usize, output: &Output) {
+    let title = Style::Strong.paint(&format!("{number}. {}", repair.scenario.title));
     output.line(format!("\n{title}"));
-    output.line(format!("   {}", act.scene.happened));
-    for (after, step) in &act.steps {
+    output.line(format!("   {}", repair.scenario.happened));
+    for (after, step) in &repair.steps {
         output.line(format!("   {:>9}  {step}", format!("+{}", tenths(*after))));
     }
-    if act.steps.is_empty() {
+    if repair.steps.is_empty() {
         output.line("              (nothing to do)");
     }
-    let promise = act.scene.promise;
-    output.line(match act.true_after {
+    let promise = repair.scenario.promise;
+    output.line(match repair.true_after {
         None => {
-            let rest = act.mismatch.as_deref().unwrap_or("unknown");
+            let rest = repair.mismatch.as_deref().unwrap_or("unknown");
             format!("   {} {rest}", Style::Bad.paint("not repaired:"))
         }
         Some(after) => {
@@ -115,7 +115,7 @@ fn print_act(act: &Act, number: usize, output: &Output) {
                 Duration::ZERO => "no interruption".to_owned(),
                 after => format!("repaired after {}", tenths(after)),
             };
-            match act.is_kept() {
+            match repair.is_kept() {
                 true => format!("   {}, {promise}", Style::Good.paint(&repaired)),
                 false => {
                     let broken = Style::Bad.paint("but it broke its promise:");
@@ -138,18 +138,18 @@ fn columns(counts: &Counts) -> [(&'static str, u32); 6] {
     ]
 }
 
-fn as_json(act: &Act) -> Value {
+fn as_json(repair: &Repair) -> Value {
     let step =
         |(after, step): &(Duration, String)| json!({ "after": after.as_secs_f64(), "step": step });
     let mut value = json!({
-        "title": act.scene.title,
-        "happened": act.scene.happened,
-        "steps": act.steps.iter().map(step).collect::<Vec<_>>(),
-        "true_after": act.true_after.map(|after| after.as_secs_f64()),
-        "promise": act.scene.promise,
-        "kept": act.is_kept(),
+        "title": repair.scenario.title,
+        "happened": repair.scenario.happened,
+        "steps": repair.steps.iter().map(step).collect::<Vec<_>>(),
+        "true_after": repair.true_after.map(|after| after.as_secs_f64()),
+        "promise": repair.scenario.promise,
+        "kept": repair.is_kept(),
     });
-    for (word, count) in columns(&act.counts) {
+    for (word, count) in columns(&repair.counts) {
         value[word] = count.into();
     }
     value

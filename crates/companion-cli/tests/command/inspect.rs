@@ -181,9 +181,9 @@ fn the_demo_repairs_everything_it_breaks() {
     assert_eq!(ran.status, 0, "{ran:?}");
     let demo = ran.json();
     assert_eq!((&demo["ok"], &demo["violations"]), (&true.into(), &0.into()));
-    let acts = demo["acts"].as_array().unwrap();
-    assert!(acts.len() >= 12);
-    for act in acts {
-        assert!(act["kept"] == true && act["true_after"].is_f64(), "{act}");
+    let repairs = demo["repairs"].as_array().unwrap();
+    assert!(repairs.len() >= 12);
+    for repair in repairs {
+        assert!(repair["kept"] == true && repair["true_after"].is_f64(), "{repair}");
     }
 }

@@ -62,7 +62,7 @@ fn render(
     }
     // A starting process does not report its file yet.
     if plan.seen.service.known().is_some_and(|service| service.is_starting()) {
-        return plan.pass(WaitingOn::Starting);
+        return plan.wait(WaitingOn::Starting);
     }
     let input = plan.input(&(hook, &state.rendering));
     if !plan.backs_off(Work::Hook, input) {

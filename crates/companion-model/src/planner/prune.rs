@@ -38,7 +38,7 @@ pub(super) fn rule(plan: &mut CompanionPlan<'_>, removed: &RemovedCompanion) {
     }
     if is_unnamed_start(service) {
         // Its unit was unloaded while it started: its process reports its revision once it runs.
-        return plan.pass(WaitingOn::Starting);
+        return plan.wait(WaitingOn::Starting);
     }
     // The observed state is part of the input: while each attempt removes something, the next follows
     // immediately; an attempt without effect backs off.
@@ -81,9 +81,9 @@ fn is_unnamed_start(service: &ServiceState) -> bool {
 fn stop(plan: &mut CompanionPlan<'_>, service: &ServiceState) {
     let input = stop_input(plan.generation, service.run_id.as_deref());
     if service.busy {
-        plan.pass(WaitingOn::Busy);
+        plan.wait(WaitingOn::Busy);
     } else if service.run == RunState::Stopping {
-        plan.pass(WaitingOn::Stopping);
+        plan.wait(WaitingOn::Stopping);
     } else if !plan.backs_off(Work::Removal, input) {
         plan.step(Action::StopUnit(None), Reason::Removed, input);
     }

@@ -31,7 +31,7 @@ pub(super) const TRANSIENT_POLL: Duration = Duration::from_millis(500);
 /// the service runs as desired.
 pub(super) fn rule(plan: &mut CompanionPlan<'_>, wanted: Revision, service: &ServiceState) -> bool {
     if service.busy {
-        plan.pass(WaitingOn::Busy);
+        plan.wait(WaitingOn::Busy);
         return false;
     }
     match service.run {
@@ -52,8 +52,8 @@ pub(super) fn rule(plan: &mut CompanionPlan<'_>, wanted: Revision, service: &Ser
             let end = end.unwrap_or_else(|| service.message.clone());
             start(plan, wanted, Need::NotRunning, Reason::Failed(end));
         }
-        RunState::Starting => plan.pass(WaitingOn::Starting),
-        RunState::Stopping => plan.pass(WaitingOn::Stopping),
+        RunState::Starting => plan.wait(WaitingOn::Starting),
+        RunState::Stopping => plan.wait(WaitingOn::Stopping),
         RunState::Other => {
             let error = format!("its state is `{}`", service.message);
             plan.block(WaitingOn::Observation { what: "service", error });
@@ -149,7 +149,7 @@ pub(super) fn cancel_restart(plan: &mut CompanionPlan<'_>, service: &ServiceStat
         return plan.block(WaitingOn::Running { work });
     }
     if service.busy {
-        return plan.pass(WaitingOn::Busy);
+        return plan.wait(WaitingOn::Busy);
     }
     let input = stop_input(plan.generation, service.run_id.as_deref());
     if !plan.backs_off(Work::Removal, input) {

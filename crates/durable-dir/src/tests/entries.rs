@@ -26,7 +26,7 @@ fn sweeping_removes_only_our_temporary_files() {
         fs::write(path.join(name), b"x").unwrap();
     }
     fs::write(path.join(".web.container.abcdefgh.tmp"), b"half").unwrap();
-    std::mem::forget(dir.draft("web.container").unwrap());
+    std::mem::forget(dir.new_file("web.container").unwrap());
     fs::create_dir(path.join(".web.container.bbbbbbbb.tmp")).unwrap();
     make_fifo(&path.join(".web.container.cccccccc.tmp"));
     symlink("notes.tmp", path.join(".web.container.dddddddd.tmp")).unwrap();

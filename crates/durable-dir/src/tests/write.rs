@@ -103,7 +103,10 @@ fn only_regular_files_are_replaced_or_removed() {
     let before = names(&path);
     for (name, kind) in planted {
         assert!(is_irregular(dir.write(name, b"x", 0o600), kind), "{name}");
-        assert!(is_irregular(dir.draft(name).unwrap().commit(0o600, |_| Ok(())), kind), "{name}");
+        assert!(
+            is_irregular(dir.new_file(name).unwrap().commit(0o600, |_| Ok(())), kind),
+            "{name}"
+        );
         // Links are replaced by links, and removed.
         if kind != FileKind::Symlink {
             assert!(is_irregular(dir.link(name, "regular"), kind), "{name}");
@@ -197,7 +200,7 @@ fn names_that_lead_elsewhere_are_refused_by_every_call() {
             dir.link(name, "x"),
             dir.link("x", name),
             dir.read_link(name).map(drop),
-            dir.draft(name).map(drop),
+            dir.new_file(name).map(drop),
             crate::LockFile::try_lock(&dir, name, 0o600).map(drop),
         ] {
             assert!(matches!(refused, Err(DirError::InvalidName { .. })), "{name:?}");

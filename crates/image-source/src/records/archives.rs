@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use companion_core::model::image::ImageRef;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use durable_dir::{Dir, DirResult, Draft, FileKind};
+use durable_dir::{Dir, DirResult, FileKind, NewFile};
 use sha2::{Digest as _, Sha256};
 
 use super::{Archive, ImageRecords, Record, all, remove_if_link, stem, write};
@@ -61,7 +61,7 @@ impl ImageRecords {
         let (of, limit, attempt) =
             (source.clone(), (self.limit)(), "write the archive of an image");
         let prepared = self.change(attempt, move |dir| prepare(dir, &of, limit)).await?;
-        let Some((draft, record, room)) = prepared else { return Ok(()) };
+        let Some((new_file, record, room)) = prepared else { return Ok(()) };
         let no_space = || {
             let message = format!("only {room} bytes are left for it");
             PortError::new(PortErrorKind::Invalid, message).into()
@@ -69,8 +69,8 @@ impl ImageRecords {
         if room == 0 {
             return Err(no_space());
         }
-        engine.save(&record.id, &draft.path(), room).await?;
-        let fits = self.change(attempt, move |dir| commit(dir, draft, record, room)).await?;
+        engine.save(&record.id, &new_file.path(), room).await?;
+        let fits = self.change(attempt, move |dir| commit(dir, new_file, record, room)).await?;
         if fits { Ok(()) } else { Err(no_space()) }
     }
 
@@ -111,7 +111,7 @@ impl ImageRecords {
 }
 
 /// Returns the file to write, the record, and the largest size of the archive in bytes; `None` if there is nothing to do.
-fn prepare(dir: &Dir, source: &ImageRef, limit: u64) -> DirResult<Option<(Draft, Record, u64)>> {
+fn prepare(dir: &Dir, source: &ImageRef, limit: u64) -> DirResult<Option<(NewFile, Record, u64)>> {
     let Some(record) = super::record(dir, source)? else { return Ok(None) };
     let has_one = record.archive.is_some() && is_there(dir, source)?;
     if limit == 0 || record.name.as_str().contains('@') || has_one {
@@ -121,17 +121,17 @@ fn prepare(dir: &Dir, source: &ImageRef, limit: u64) -> DirResult<Option<(Draft,
     let taken = others.filter_map(|one| Some(one.archive?.bytes)).fold(0, u64::saturating_add);
     let room = limit.saturating_sub(taken).min(limit / SHARE).min(free(dir));
     remove_if_link(dir, &file(source))?;
-    Ok(Some((dir.draft(&file(source))?, record, room)))
+    Ok(Some((dir.new_file(&file(source))?, record, room)))
 }
 
 /// Gives the archive its name and records it, unless another image was recorded meanwhile. Returns `false` if it is larger
 /// than `room` bytes.
-fn commit(dir: &Dir, draft: Draft, mut record: Record, room: u64) -> DirResult<bool> {
-    if draft.path().metadata().map_or(0, |data| data.len()) > room {
+fn commit(dir: &Dir, new_file: NewFile, mut record: Record, room: u64) -> DirResult<bool> {
+    if new_file.path().metadata().map_or(0, |data| data.len()) > room {
         return Ok(false);
     }
     if super::record(dir, &record.source)?.is_some_and(|known| known.id == record.id) {
-        record.archive = Some(draft.commit(0o600, digest)?);
+        record.archive = Some(new_file.commit(0o600, digest)?);
         write(dir, &record)?;
     }
     Ok(true)

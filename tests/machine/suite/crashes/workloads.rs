@@ -60,10 +60,10 @@ const fn workload(
     command: &'static [&'static str],
     is_done: fn() -> bool,
 ) -> Workload {
-    Workload { name, without, with, fault, command, is_done, repair: PASS, publishes: false }
+    Workload { name, without, with, fault, command, is_done, repair: RECONCILE, publishes: false }
 }
 
-const PASS: &[&str] = &["reconcile"];
+const RECONCILE: &[&str] = &["reconcile"];
 
 /// All workloads.
 pub(super) fn all() -> Vec<Workload> {
@@ -73,7 +73,7 @@ pub(super) fn all() -> Vec<Workload> {
     let install =
         |name, without, command, is_done| workload(name, without, &[], || {}, command, is_done);
     let remove = |name, with, command, is_done| workload(name, &[], with, || {}, command, is_done);
-    let repair = |name, with, fault, is_done| workload(name, &[], with, fault, PASS, is_done);
+    let repair = |name, with, fault, is_done| workload(name, &[], with, fault, RECONCILE, is_done);
     let first = workload("the very first installation", plain, &[], forget_all, both, plain_is_up);
     vec![
         // Before the first record, a running bystander is not desired, and reported.

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::acts::{Event, Scene};
+use super::scenarios::{Event, Scenario};
 use crate::backend::sim;
 use crate::error::{CommandError, CommandResult};
 
@@ -35,9 +35,9 @@ pub(super) struct Specs {
 
 /// A scenario and its result.
 #[derive(Debug)]
-pub(super) struct Act {
+pub(super) struct Repair {
     /// The scenario.
-    pub(super) scene: &'static Scene,
+    pub(super) scenario: &'static Scenario,
     /// The steps taken, each with the time since the fault.
     pub(super) steps: Vec<(Duration, String)>,
     /// The time until everything was repaired; `None` if it was not.
@@ -48,10 +48,10 @@ pub(super) struct Act {
     pub(super) counts: Counts,
 }
 
-impl Act {
+impl Repair {
     /// Returns whether the repair kept the promise.
     pub(super) fn is_kept(&self) -> bool {
-        (self.scene.keeps)(&self.counts)
+        (self.scenario.keeps)(&self.counts)
     }
 
     /// Returns whether everything was repaired as promised.
@@ -61,7 +61,7 @@ impl Act {
 }
 
 /// The host and the manager.
-pub(super) struct Stage {
+pub(super) struct Simulation {
     /// The host.
     pub(super) host: FakeHost,
     specs: Specs,
@@ -69,7 +69,7 @@ pub(super) struct Stage {
     manager: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
-impl Stage {
+impl Simulation {
     /// Creates an empty host without a manager.
     pub(super) fn new() -> CommandResult<Self> {
         let catalog = Catalog::builtin();
@@ -99,19 +99,19 @@ impl Stage {
     }
 
     /// Runs a scenario: injects its fault, and watches until everything is repaired.
-    pub(super) async fn play(&mut self, scene: &'static Scene) -> Act {
+    pub(super) async fn run(&mut self, scenario: &'static Scenario) -> Repair {
         let (host, before, since) = (self.host.clone(), self.host.counts(), self.host.now());
         self.record.take();
         let last_untrue = Cell::new(None);
         tokio::select! {
             () = watch(&host, &last_untrue) => {}
-            () = self.run(scene, before) => {}
+            () = self.inject(scenario, before) => {}
         }
         let mismatch = host.mismatch().map(|(name, what)| format!("{name}: {what:?}"));
         let true_since = last_untrue.get().map_or(since, |untrue: Duration| untrue + GLANCE);
         let after = |(at, step): (Duration, String)| (at.saturating_sub(since), step);
-        Act {
-            scene,
+        Repair {
+            scenario,
             steps: self.record.take().into_iter().map(after).collect(),
             true_after: mismatch.is_none().then(|| true_since.saturating_sub(since)),
             mismatch,
@@ -119,8 +119,8 @@ impl Stage {
         }
     }
 
-    async fn run(&mut self, scene: &Scene, before: Counts) {
-        for event in scene.events {
+    async fn inject(&mut self, scenario: &Scenario, before: Counts) {
+        for event in scenario.events {
             match event {
                 Event::Host(happens) => happens(&self.host, &self.specs),
                 Event::ManagerStarts => {
