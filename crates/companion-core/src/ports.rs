@@ -12,7 +12,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::error_chain::chain;
 use crate::model::companion::CompanionName;
@@ -106,16 +108,29 @@ pub struct Host {
 }
 
 impl Host {
-    /// Waits until a port reports that the host may have changed since this last returned.
+    /// Waits until a port reports that the host may have changed since this last returned; returns the hints of all
+    /// ports that have one.
     ///
     /// A dropped call loses no hint.
     pub async fn changed(&self) -> Hint {
-        tokio::select! {
-            hint = self.units.changed() => hint,
-            hint = self.services.changed() => hint,
-            hint = self.hooks.changed() => hint,
-            hint = self.images.changed() => hint,
-        }
+        let mut ports = [
+            self.units.changed(),
+            self.services.changed(),
+            self.hooks.changed(),
+            self.images.changed(),
+        ];
+        poll_fn(|context| {
+            let ready = ports.iter_mut().filter_map(|port| match port.as_mut().poll(context) {
+                Poll::Ready(hint) => Some(hint),
+                Poll::Pending => None,
+            });
+            let merged = ready.reduce(|mut hints, hint| {
+                hints.merge(hint);
+                hints
+            });
+            merged.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 }
 

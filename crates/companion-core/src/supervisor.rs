@@ -106,13 +106,16 @@ impl Supervisor {
             let next_hint = paid_until.checked_sub(HINT_BURST).unwrap_or(paid_until);
             let request = async {
                 tokio::select! {
+                    biased;
                     () = self.wake.notified() => {}
                     () = host.desired.changed() => {}
                 }
                 requested = true;
             };
             let hint = async { hinted.merge(host.changed().await) };
+            // In this order, so that a simulation is reproducible; what is not taken now is not lost.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep_until(next.min(resync_at)) => {}
                 () = &mut ended => {}
