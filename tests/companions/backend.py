@@ -38,10 +38,10 @@ def bitcoin(method, mode):
     if method == "getblockchaininfo":
         result = {**result, "time": int(time.time()) - 720}
         if mode == "syncing":
-            removed = time.time() - STARTED
+            elapsed = time.time() - STARTED
             result |= {
                 "blocks": 402113, "initialblockdownload": True, "time": 1457000000,
-                "verificationprogress": 0.4 + removed * 0.0001,
+                "verificationprogress": 0.4 + elapsed * 0.0001,
             }
         elif mode == "stale":
             result["time"] = int(time.time()) - 4 * 3600

@@ -259,7 +259,7 @@ impl Node {
         in_words(&self.converge().await.steps)
     }
 
-    /// Lets time convergence.
+    /// Lets time pass.
     pub async fn sleep(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }

@@ -47,7 +47,7 @@ pub enum Op {
     Concurrent(Duration, Other),
     /// A fault of the companion of this name.
     Fault(Fault, &'static str),
-    /// Seconds convergence.
+    /// Seconds pass.
     Sleep(u64),
 }
 

@@ -204,7 +204,7 @@ impl<'s> Stepper<'s> {
         match came.result {
             Some(()) => reached::in_tasks(&leader, &mut self.reached),
             None if unsynced => leader = leader.successor(),
-            // It waits for time to convergence.
+            // It waits for time to pass.
             None => return None,
         }
         next.leader = Shared::new(leader);
