@@ -268,7 +268,7 @@ impl Node {
     ///
     /// # Panics
     /// After `most` runs.
-    pub async fn passes_until_true(&self, most: usize) -> usize {
+    pub async fn converges_until_as_desired(&self, most: usize) -> usize {
         for count in 1..=most {
             let _ = self.converge().await;
             if self.host.mismatch().is_none() {

@@ -30,7 +30,7 @@ async fn missing_generator_causes_no_restart() {
     assert_eq!(Counts { processes: 0, ..after }, Counts::default());
     node.host.change(|world, _| world.conditions.generator = Generator::Works);
     node.sleep(900).await;
-    node.passes_until_true(3).await;
+    node.converges_until_as_desired(3).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,7 +48,7 @@ async fn refused_unit_is_reported_and_the_last_valid_one_is_kept() {
     assert!(node.runs("indexer"));
     node.host.refuse_unit(&name("indexer"), false);
     node.sleep(900).await;
-    node.passes_until_true(1).await;
+    node.converges_until_as_desired(1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,7 +64,7 @@ async fn unreachable_registry_is_queried_at_most_110_times_a_day() {
     assert!((90..=110).contains(&pulls), "{pulls}");
     node.host.registry_up(REGISTRY);
     node.sleep(900).await;
-    node.passes_until_true(1).await;
+    node.converges_until_as_desired(1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn read_failure_of_one_companion_affects_only_that_companion() {
         assert_eq!(node.host.counts().since(before).unit_writes, 1, "{port:?}");
         node.host.clear_faults();
         node.sleep(30).await;
-        node.passes_until_true(3).await;
+        node.converges_until_as_desired(3).await;
     }
 }
 
@@ -96,7 +96,7 @@ async fn completed_effect_with_an_error_result_is_not_repeated() {
     node.host.inject(Fault::once(Port::Services, Method::Restart, after));
     node.host.rotate_credentials();
     let before = node.host.counts();
-    node.passes_until_true(3).await;
+    node.converges_until_as_desired(3).await;
     assert_eq!(node.host.counts().since(before).restarts, 1);
 }
 
@@ -108,11 +108,11 @@ async fn hanging_read_times_out_and_stops_nothing() {
     let _ = node.converge().await;
     let after = node.host.counts().since(before);
     assert_eq!((after.stops, after.restarts, after.unit_removals), (0, 0, 0));
-    node.passes_until_true(1).await;
+    node.converges_until_as_desired(1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn unresponsive_desired_state_ends_the_reconcile_without_an_action() {
+async fn unreadable_or_unresponsive_desired_state_stops_all_actions() {
     let calls = [(Port::Leadership, Method::Acquire), (Port::Desired, Method::Load)];
     for mode in [Mode::Error(PortErrorKind::Invalid), Mode::Hang] {
         for (port, method) in calls {
@@ -123,7 +123,7 @@ async fn unresponsive_desired_state_ends_the_reconcile_without_an_action() {
             let before = node.host.counts();
             assert!(node.reconciler.converge().await.is_err());
             assert_eq!(node.host.counts(), before);
-            node.passes_until_true(1).await;
+            node.converges_until_as_desired(1).await;
         }
     }
 }
@@ -158,7 +158,7 @@ async fn install_survives_every_single_call_failure() {
             let node = Node::new();
             node.host.inject(Fault::once(call.0, call.1, mode.clone()));
             node.install_all();
-            node.passes_until_true(3).await;
+            node.converges_until_as_desired(3).await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
         }
     }
@@ -177,7 +177,7 @@ async fn repair_survives_every_single_call_failure() {
             let node = Node::installed().await;
             // A superseded image is dangling.
             node.host.change_context(&context("wallet"));
-            node.passes_until_true(1).await;
+            node.converges_until_as_desired(1).await;
             node.sleep(60).await;
             node.host.change_context(&context("wallet"));
             node.host.rotate_credentials();
@@ -188,7 +188,7 @@ async fn repair_survives_every_single_call_failure() {
             node.host.stop_service(&name("viewer"));
             node.sleep(60).await;
             node.host.inject(Fault::once(call.0, call.1, mode.clone()));
-            node.passes_until_true(3).await;
+            node.converges_until_as_desired(3).await;
             node.sleep(60).await;
             node.assert_quiet().await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
@@ -222,7 +222,7 @@ async fn removal_survives_every_single_call_failure() {
             }
             node.host.inject(Fault::once(call.0, call.1, mode.clone()));
             node.host.remove(&name("viewer"));
-            node.passes_until_true(3).await;
+            node.converges_until_as_desired(3).await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
         }
     }
@@ -318,7 +318,7 @@ async fn start_during_rendering_runs_the_new_configuration() {
     node.host.change(|world, _| world.delays.render = std::time::Duration::from_secs(15));
     node.host.edit_config(&config);
     node.host.kill_container(&name("viewer"));
-    node.passes_until_true(3).await;
+    node.converges_until_as_desired(3).await;
     node.assert_true();
 }
 
@@ -342,5 +342,5 @@ async fn container_of_another_unit_is_not_replaced_and_ours_returns() {
     assert_eq!(node.host.world().unmanaged_replaced(), 0);
     assert!(others.into_iter().all(|base| node.runs(base)));
     node.host.remove_container(&name("wallet"));
-    node.passes_until_true(1).await;
+    node.converges_until_as_desired(1).await;
 }

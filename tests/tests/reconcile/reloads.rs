@@ -22,5 +22,5 @@ async fn restored_unit_starts_while_reloads_fail_unless_another_text_is_loaded()
     assert_eq!(node.host.violations(), []);
     node.host.clear_faults();
     node.sleep(900).await;
-    node.passes_until_true(3).await;
+    node.converges_until_as_desired(3).await;
 }

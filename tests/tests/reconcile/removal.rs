@@ -62,7 +62,7 @@ async fn failed_stop_is_retried_and_deletes_nothing() {
     node.host.remove(&name("wallet"));
     let _ = node.converge().await;
     assert!(node.host.world().slot(&name("wallet")).unwrap().file.now().is_some());
-    assert!(node.passes_until_true(3).await <= 3);
+    assert!(node.converges_until_as_desired(3).await <= 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn unreachable_service_manager_blocks_removals() {
     assert!(convergence.steps.is_empty());
     assert_eq!(node.host.counts().since(before).unit_removals, 0);
     node.host.change(|world, _| world.conditions.bus = true);
-    node.passes_until_true(1).await;
+    node.converges_until_as_desired(1).await;
 }
 
 #[tokio::test(start_paused = true)]

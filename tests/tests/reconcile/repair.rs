@@ -95,7 +95,7 @@ async fn each_repair_costs_what_it_takes_and_no_more() {
             }
             node.sleep(*seconds).await;
         }
-        node.passes_until_true(1).await;
+        node.converges_until_as_desired(1).await;
         let names: Vec<_> = faults.iter().map(|(fault, _, _)| fault.name()).collect();
         assert_eq!(Cost::of(node.host.counts().since(before)), cost, "{names:?}");
         node.assert_quiet().await;
@@ -115,7 +115,7 @@ async fn masked_or_unmanaged_unit_is_kept() {
         assert_eq!(node.host.violations(), []);
         fault.undo().unwrap().apply(&node.host, &wallet());
         node.host.reload_by_others();
-        node.passes_until_true(3).await;
+        node.converges_until_as_desired(3).await;
     }
 }
 
@@ -158,7 +158,7 @@ async fn upgrade_interrupted_by_a_crash_causes_one_restart() {
         convergence.abort();
         node.reconciler.shut_down().await;
         node.restart_manager();
-        node.passes_until_true(2).await;
+        node.converges_until_as_desired(2).await;
         assert_eq!(node.host.counts().since(before).restarts, 3, "{seconds}");
         node.assert_true();
     }
@@ -209,9 +209,9 @@ async fn replaced_files_are_removed_except_the_previous_one() {
     let node = Node::installed().await;
     for _ in 0..3 {
         node.host.rotate_credentials();
-        node.passes_until_true(1).await;
+        node.converges_until_as_desired(1).await;
         node.sleep(60).await;
-        node.passes_until_true(1).await;
+        node.converges_until_as_desired(1).await;
         let files = node.host.world().files.rendered_at(&config());
         assert_eq!(files.len(), 1, "{files:?}");
     }
@@ -229,7 +229,7 @@ async fn start_under_a_moved_tag_uses_the_image_of_the_unit() {
     let after = node.host.world().slot(&name("wallet")).unwrap().service.run.unwrap().image;
     assert_eq!(after, before);
     let counts = node.host.counts();
-    node.passes_until_true(1).await;
+    node.converges_until_as_desired(1).await;
     assert_eq!(node.host.counts().since(counts).restarts, 0, "the build gives the same image");
     node.assert_true();
 }
@@ -245,7 +245,7 @@ async fn damaged_image_is_made_again_and_its_companion_restarts_at_most_once() {
     let (step, outcome) = made.expect("the image is made again");
     assert_eq!(step.reason, Reason::ImageDamaged);
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
-    node.passes_until_true(2).await;
+    node.converges_until_as_desired(2).await;
     let after = node.host.counts().since(before);
     assert_eq!((after.builds, after.starts + after.restarts), (1, 1));
 }
@@ -260,5 +260,5 @@ async fn start_limit_is_reset_after_its_back_off() {
     node.sleep(60).await;
     let _ = node.converge().await;
     node.host.crash_loop(&wallet, false);
-    node.passes_until_true(10).await;
+    node.converges_until_as_desired(10).await;
 }
