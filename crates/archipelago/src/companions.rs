@@ -336,4 +336,4 @@ async fn sync(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
+use companion_core::model::companion::CompanionSpec;
 use companion_core::model::hook::HookName;
 use companion_core::model::observed::Work;
-use companion_core::ports::{Leadership as _, PortErrorKind};
+use companion_core::ports::PortErrorKind;
 use tokio_util::sync::CancellationToken;
 
-use companion_core::reconciler::ReconcileError;
 use companion_core::status::Health;
 use companion_core::supervisor::RESYNC;
 
@@ -19,16 +19,23 @@ use crate::published::{read_events, read_status};
 mod metrics;
 
 /// A host that has all that the built-in companions need, with a record in a separate directory.
-struct Bench {
-    host: FakeHost,
+pub(crate) struct Bench {
+    pub(crate) host: FakeHost,
     state: tempfile::TempDir,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::without(&[])
+    }
+
+    /// A host without the build contexts of the companions `missing`.
+    pub(crate) fn without(missing: &[&str]) -> Self {
         let host = FakeHost::default();
         host.register_hook(&HookName::new(BITCOIN_UI_HOOK).unwrap(), "what it renders");
-        for companion in Catalog::builtin().companions() {
+        let catalog = Catalog::builtin();
+        let has_context = |spec: &&CompanionSpec| !missing.contains(&spec.name.as_str());
+        for companion in catalog.companions().filter(has_context) {
             let context = &companion.image.build.as_ref().unwrap().contexts[0];
             host.put_context(context, "a Dockerfile");
         }
@@ -41,7 +48,7 @@ impl Bench {
         Companions::on(store, self.host.ports())
     }
 
-    fn companions(&self) -> Companions {
+    pub(crate) fn companions(&self) -> Companions {
         self.process(Catalog::builtin())
     }
 }
@@ -68,35 +75,17 @@ async fn companion_without_an_installed_app_is_not_reported_as_installed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn install_superseded_by_a_removal_fails_and_the_removal_succeeds() {
+async fn superseded_intent_fails_and_the_later_one_succeeds() {
     let bench = Bench::new();
     let (one, other) = (bench.companions(), bench.companions());
     let (generation, concerned) = one.record_apps(&[app("lnd")], &[]).await.unwrap();
     assert_eq!(other.remove_for(&app("lnd")).await.unwrap(), Failures::new());
     let failures = one.failures(generation, &concerned).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app needs it")]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn removal_superseded_by_an_install_fails() {
-    let bench = Bench::new();
-    let companions = bench.companions();
-    let (generation, concerned) = companions.record_apps(&[], &[app("lnd")]).await.unwrap();
-    assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
-    let failures = companions.failures(generation, &concerned).await.unwrap();
+    let (generation, concerned) = one.record_apps(&[], &[app("lnd")]).await.unwrap();
+    assert_eq!(other.install_for(&app("lnd")).await.unwrap(), Failures::new());
+    let failures = one.failures(generation, &concerned).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "an installed app needs it")]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn installed_companions_run_and_removed_ones_are_not_reported() {
-    let bench = Bench::new();
-    let companions = bench.companions();
-    for id in ["lnd", "bitcoin-knots"] {
-        assert_eq!(companions.install_for(&app(id)).await.unwrap(), Failures::new());
-        assert_eq!(companions.ensure_running(&app(id)).await.unwrap(), Failures::new());
-    }
-    assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
-    assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,26 +155,15 @@ async fn backend_is_installed_and_removed_with_its_app() {
     assert!(companions.status().await.unwrap().is_empty());
 }
 
-#[tokio::test(start_paused = true)]
-async fn second_daemon_refuses_and_changes_nothing() {
-    let bench = Bench::new();
-    let _leads = bench.host.as_actor(1).acquire().await.unwrap();
-    let companions = bench.companions();
-    let shutdown = CancellationToken::new();
-    let refused = companions.run(RESYNC, shutdown, |_round| {}).await;
-    assert!(matches!(refused, Err(ReconcileError::Led { .. })), "{refused:?}");
-    assert_eq!(bench.host.counts().unit_writes, 0);
-}
-
-/// A daemon of another process, until it is stopped.
+/// A daemon, until it is stopped.
 struct Daemon {
     shutdown: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Daemon {
-    async fn start(bench: &Bench) -> Self {
-        let companions = bench.companions();
+    async fn start(companions: impl Into<Arc<Companions>>) -> Self {
+        let companions = companions.into();
         let shutdown = CancellationToken::new();
         let (stopped, started) = (shutdown.clone(), Arc::new(tokio::sync::Notify::new()));
         let ready = Arc::clone(&started);
@@ -203,11 +181,17 @@ impl Daemon {
     }
 }
 
+/// A host with a daemon, and a process with commands.
+async fn led() -> (Bench, Daemon, Companions) {
+    let bench = Bench::new();
+    let daemon = Daemon::start(bench.companions()).await;
+    let command = bench.companions();
+    (bench, daemon, command)
+}
+
 #[tokio::test(start_paused = true)]
 async fn call_while_a_daemon_leads_waits_for_it_and_builds_nothing() {
-    let bench = Bench::new();
-    let daemon = Daemon::start(&bench).await;
-    let command = bench.companions();
+    let (bench, daemon, command) = led().await;
     for id in ["lnd", "electrs", "bitcoin-knots"] {
         assert_eq!(command.install_for(&app(id)).await.unwrap(), Failures::new());
     }
@@ -220,9 +204,7 @@ async fn call_while_a_daemon_leads_waits_for_it_and_builds_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn call_reports_the_steps_that_the_daemon_took_for_it() {
-    let bench = Bench::new();
-    let daemon = Daemon::start(&bench).await;
-    let command = bench.companions();
+    let (_bench, daemon, command) = led().await;
     let (generation, concerned) = command.record_apps(&[app("lnd")], &[]).await.unwrap();
     let converged = command.converge(generation, Some(&concerned.names())).await.unwrap();
     let actions: Vec<_> = converged.steps.iter().map(|step| step.action.as_str()).collect();
@@ -237,9 +219,7 @@ async fn call_reports_the_steps_that_the_daemon_took_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn call_takes_the_lead_when_the_daemon_stops() {
-    let bench = Bench::new();
-    let daemon = Daemon::start(&bench).await;
-    let command = bench.companions();
+    let (bench, daemon, command) = led().await;
     let (generation, concerned) = command.record_apps(&[app("lnd")], &[]).await.unwrap();
     daemon.stop().await;
     let failures = command.failures(generation, &concerned).await.unwrap();
@@ -252,7 +232,7 @@ async fn failure_of_the_daemon_is_the_failure_of_the_call() {
     let bench = Bench::new();
     let refused = Mode::Error(PortErrorKind::Transient);
     bench.host.inject(Fault::always(Port::Images, Method::Ensure, refused));
-    let daemon = Daemon::start(&bench).await;
+    let daemon = Daemon::start(bench.companions()).await;
     let command = bench.companions();
     let failures = command.install_for(&app("lnd")).await.unwrap();
     let [error] = failures.as_slice() else { panic!("{failures:?}") };
@@ -266,9 +246,7 @@ async fn failure_of_the_daemon_is_the_failure_of_the_call() {
 
 #[tokio::test(start_paused = true)]
 async fn converged_daemon_publishes_nothing_more() {
-    let bench = Bench::new();
-    let daemon = Daemon::start(&bench).await;
-    let command = bench.companions();
+    let (bench, daemon, command) = led().await;
     assert_eq!(command.install_for(&app("lnd")).await.unwrap(), Failures::new());
     let written = || {
         let changed = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -291,15 +269,10 @@ async fn converged_daemon_publishes_nothing_more() {
 async fn call_from_the_daemons_process_keeps_it_leading() {
     let bench = Bench::new();
     let companions = Arc::new(bench.companions());
-    let shutdown = CancellationToken::new();
-    let running = tokio::spawn({
-        let (companions, shutdown) = (Arc::clone(&companions), shutdown.clone());
-        async move { companions.run(RESYNC, shutdown, |_round| {}).await }
-    });
+    let daemon = Daemon::start(Arc::clone(&companions)).await;
     assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
-    assert!(bench.host.leader().is_some() && !running.is_finished());
-    shutdown.cancel();
-    running.await.unwrap().unwrap();
+    assert!(bench.host.leader().is_some() && !daemon.task.is_finished());
+    daemon.stop().await;
     assert_eq!(bench.host.leader(), None);
 }
 

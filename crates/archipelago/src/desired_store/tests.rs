@@ -1,5 +1,3 @@
-use companion_core::model::companion::CompanionName;
-
 use super::*;
 use crate::app::AppId;
 use crate::leader::Settings;
@@ -14,22 +12,20 @@ fn try_lock(store: &RecordStore) -> Option<LockFile> {
     LockFile::try_lock(&state, LOCK_FILE, 0o600).unwrap()
 }
 
-async fn install(store: &RecordStore, app: &str) {
-    let app = AppId::new(app).unwrap();
+async fn install(store: &RecordStore) {
+    let app = AppId::new("lnd").unwrap();
     let intent = move |record: &mut Record, catalog: &Catalog| {
         (true, record.install(&app, "a test", catalog))
     };
     store.update(intent).await.unwrap();
 }
 
-#[tokio::test]
-async fn intent_is_visible_to_another_process_immediately() {
+/// A store with lnd recorded as installed.
+async fn installed() -> (tempfile::TempDir, RecordStore) {
     let dir = tempfile::tempdir().unwrap();
-    install(&store(dir.path()), "lnd").await;
-    let desired = store(dir.path()).load().await.unwrap();
-    let names: Vec<_> =
-        desired.present().map(|(name, _)| name).map(CompanionName::as_str).collect();
-    assert_eq!(names, ["archy-lnd-ui"]);
+    let store = store(dir.path());
+    install(&store).await;
+    (dir, store)
 }
 
 #[test]
@@ -46,17 +42,8 @@ fn desired_state_and_every_catalog_are_watched() {
 }
 
 #[tokio::test]
-async fn desired_state_is_empty_at_first_and_reads_create_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    assert_eq!(store(dir.path()).load().await.unwrap(), DesiredState::default());
-    assert!(!dir.path().join("state").exists());
-}
-
-#[tokio::test]
 async fn a_damaged_record_is_an_error_and_is_left_as_it_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    install(&store, "lnd").await;
+    let (dir, store) = installed().await;
     let file = dir.path().join("state/desired.json");
     std::fs::write(&file, b"half a rec").unwrap();
     let error = store.load().await.unwrap_err();
@@ -97,9 +84,7 @@ async fn intent_of_a_cancelled_caller_holds_the_lock_until_it_is_written() {
 
 #[tokio::test(start_paused = true)]
 async fn sweep_waits_for_an_intent_and_keeps_the_desired_state() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    install(&store, "lnd").await;
+    let (dir, store) = installed().await;
     let files = [".desired.json.abcdefgh.tmp", ".host-key.abcdefgh.tmp"];
     let files = files.map(|name| dir.path().join("state").join(name));
     files.iter().for_each(|file| std::fs::write(file, b"half").unwrap());
@@ -114,23 +99,19 @@ async fn sweep_waits_for_an_intent_and_keeps_the_desired_state() {
 
 #[tokio::test]
 async fn intents_after_a_lost_file_are_newer_than_what_a_leader_published() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    install(&store, "lnd").await;
+    let (_dir, store) = installed().await;
     let mut report = StatusReport::unpublished(Vec::new(), store.inputs(), None);
     report.observed_generation = Generation(50);
     let state = Dir::open(store.dir(), Trust::Owned).unwrap();
     state.write("status.json", &serde_json::to_vec(&report).unwrap(), 0o600).unwrap();
     state.remove("desired.json").unwrap();
-    install(&store, "lnd").await;
+    install(&store).await;
     assert_eq!(store.load().await.unwrap().latest, Generation(51));
 }
 
 #[tokio::test]
 async fn desired_state_larger_than_can_be_read_is_not_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    install(&store, "lnd").await;
+    let (_dir, store) = installed().await;
     let change = |record: &mut Record, catalog: &Catalog| {
         for number in 0..8000 {
             let app = AppId::new(format!("app-{number}")).unwrap();
@@ -145,8 +126,7 @@ async fn desired_state_larger_than_can_be_read_is_not_written() {
 #[tokio::test]
 async fn state_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
-    let dir = tempfile::tempdir().unwrap();
-    install(&store(dir.path()), "lnd").await;
+    let (dir, _store) = installed().await;
     let mode =
         |path: &str| std::fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("state"), 0o700);

@@ -1,26 +1,14 @@
 use std::sync::Arc;
 
-use adapter_fake::FakeHost;
-use companion_core::model::hook::HookName;
-
 use super::*;
-use crate::catalog::{BITCOIN_UI_HOOK, Catalog};
+use crate::companions::tests::Bench;
 use crate::inputs::Inputs;
 
-/// The calls on a host that has all that Archipelago's companions need, except the contexts in `without`.
-fn bench(without: &[&str]) -> (FakeHost, tempfile::TempDir, DropIn) {
-    let host = FakeHost::default();
-    host.register_hook(&HookName::new(BITCOIN_UI_HOOK).unwrap(), "what it renders");
-    for companion in Catalog::builtin().companions() {
-        if !without.contains(&companion.name.as_str()) {
-            let context = &companion.image.build.as_ref().unwrap().contexts[0];
-            host.put_context(context, "a Dockerfile");
-        }
-    }
-    let state = tempfile::tempdir().unwrap();
-    let store = Arc::new(RecordStore::new(state.path(), Arc::new(Catalog::builtin())));
-    let calls = DropIn::new(Companions::on(store, host.ports()));
-    (host, state, calls)
+/// The calls on a host without the build contexts of the companions `missing`.
+fn bench(missing: &[&str]) -> (Bench, DropIn) {
+    let bench = Bench::without(missing);
+    let calls = DropIn::new(bench.companions());
+    (bench, calls)
 }
 
 fn words(apps: &[&str]) -> Vec<String> {
@@ -29,14 +17,14 @@ fn words(apps: &[&str]) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn app_is_installed_kept_and_removed_by_the_old_calls() {
-    let (host, _state, calls) = bench(&[]);
+    let (bench, calls) = bench(&[]);
     assert!(calls.install_for("bitcoin-knots").await.is_empty());
     assert!(calls.reconcile(&words(&["bitcoin-knots", "lnd"])).await.is_empty());
-    assert_eq!(host.counts().starts, 2);
+    assert_eq!(bench.host.counts().starts, 2);
     calls.remove_for("lnd").await;
     // The list of installed apps may be older than the removal.
     assert!(calls.reconcile(&words(&["bitcoin-knots", "lnd"])).await.is_empty());
-    assert_eq!(host.counts().starts, 2);
+    assert_eq!(bench.host.counts().starts, 2);
     let left = calls.companions.status().await.unwrap();
     let left: Vec<_> = left.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(left, ["archy-bitcoin-ui"]);
@@ -44,23 +32,23 @@ async fn app_is_installed_kept_and_removed_by_the_old_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn unknown_apps_and_texts_that_are_no_id_have_no_companions() {
-    let (host, _state, calls) = bench(&[]);
+    let (bench, calls) = bench(&[]);
     for app in ["nextcloud", "", "Lnd", "../lnd", "lnd\n", "a b", "-lnd", "ünicode"] {
         assert!(calls.install_for(app).await.is_empty(), "{app:?}");
         calls.remove_for(app).await;
         assert!(calls.reconcile(&words(&[app])).await.is_empty(), "{app:?}");
     }
-    assert_eq!(host.counts().unit_writes, 0);
+    assert_eq!(bench.host.counts().unit_writes, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_failing_companion_is_named_and_stops_no_other() {
-    let (host, _state, calls) = bench(&["archy-lnd-ui"]);
+    let (bench, calls) = bench(&["archy-lnd-ui"]);
     let failed = calls.reconcile(&words(&["lnd", "electrs"])).await;
     let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["archy-lnd-ui"]);
     assert!(format!("{:#}", failed[0].1).contains("archy-lnd-ui"), "{:#}", failed[0].1);
-    assert_eq!(host.counts().starts, 1);
+    assert_eq!(bench.host.counts().starts, 1);
 }
 
 /// The failures of three apps of an unreachable host with this catalog file.

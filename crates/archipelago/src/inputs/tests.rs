@@ -55,77 +55,45 @@ fn changed_catalog_is_used_at_the_next_refresh() {
 }
 
 #[test]
-fn invalid_catalog_is_reported_and_the_last_valid_one_is_used() {
-    let bench = Bench::new();
-    bench.save(&companion("one-ui"));
-    let inputs = bench.process();
-    let good = inputs.refresh();
-    bench.save("[[companion]]\nname = ");
-    let broken = inputs.refresh();
-    assert!(has(&broken, "one-ui"));
-    assert_eq!(broken.digest, good.digest);
-    let problem = broken.problem.unwrap();
-    assert_eq!(problem.reason, "invalid");
-    assert!(problem.message.contains("catalog.toml"), "{problem:?}");
-    bench.save(&companion("two-ui"));
-    assert!(inputs.refresh().problem.is_none());
-}
-
-#[test]
-fn deleted_catalog_is_not_replaced_by_the_built_in_one() {
-    let bench = Bench::new();
-    bench.save(&companion("one-ui"));
-    let inputs = bench.process();
-    inputs.refresh();
-    inputs.persist().unwrap();
-    fs::remove_file(bench.file()).unwrap();
-    for inputs in [inputs, bench.process()] {
-        let current = inputs.refresh();
-        assert!(has(&current, "one-ui"));
-        assert_eq!(current.problem.unwrap().reason, "missing");
+fn unusable_catalog_is_reported_and_the_last_valid_one_is_used() {
+    let invalid = |bench: &Bench| bench.save("[[companion]]\nname = ");
+    let missing = |bench: &Bench| fs::remove_file(bench.file()).unwrap();
+    for (reason, spoil) in [("invalid", &invalid as &dyn Fn(&Bench)), ("missing", &missing)] {
+        let bench = Bench::new();
+        bench.save(&companion("one-ui"));
+        let first = bench.process();
+        let good = first.refresh();
+        first.persist().unwrap();
+        spoil(&bench);
+        for inputs in [&first, &bench.process()] {
+            let current = inputs.refresh();
+            assert!(has(&current, "one-ui"), "{reason}");
+            assert_eq!(current.digest, good.digest, "{reason}");
+            let problem = current.problem.unwrap();
+            assert_eq!(problem.reason, reason);
+            assert!(problem.message.contains("catalog.toml"), "{problem:?}");
+        }
+        bench.save(&companion("two-ui"));
+        assert!(first.refresh().problem.is_none(), "{reason}");
     }
 }
 
 #[test]
-fn process_that_starts_with_an_invalid_catalog_uses_the_last_valid_one() {
-    let bench = Bench::new();
-    bench.save(&companion("one-ui"));
-    let first = bench.process();
-    let good = first.refresh();
-    first.persist().unwrap();
-    bench.save("broken");
-    let current = bench.process().refresh();
-    assert!(has(&current, "one-ui") && current.problem.is_some());
-    assert_eq!(current.digest, good.digest);
-}
-
-#[test]
-fn invalid_catalog_without_an_earlier_valid_one_gives_none() {
-    let bench = Bench::new();
-    bench.save("broken");
-    let current = bench.process().refresh();
-    assert!(current.catalog.is_none() && current.problem.is_some());
-}
-
-#[test]
-fn last_valid_catalog_of_other_files_is_not_used() {
+fn unusable_catalog_is_not_replaced_by_the_last_valid_one_of_other_files() {
     let bench = Bench::new();
     bench.save(&companion("one-ui"));
     let first = bench.process();
     first.refresh();
     first.persist().unwrap();
     let other = bench.place.path().join("other.toml");
+    let settings = Settings { catalogs: vec![other.clone()], ..Settings::default() };
+    let inputs = bench.with(settings);
+    let unreadable = inputs.refresh();
     fs::write(&other, "broken").unwrap();
-    let settings = Settings { catalogs: vec![other], ..Settings::default() };
-    assert!(bench.with(settings).refresh().catalog.is_none());
-}
-
-#[test]
-fn named_catalog_that_is_missing_is_an_error() {
-    let bench = Bench::new();
-    let settings = Settings { catalogs: vec![bench.file()], ..Settings::default() };
-    let current = bench.with(settings).refresh();
-    assert_eq!(current.problem.unwrap().reason, "unreadable");
+    for (current, reason) in [(unreadable, "unreadable"), (inputs.refresh(), "invalid")] {
+        assert!(current.catalog.is_none(), "{reason}");
+        assert_eq!(current.problem.unwrap().reason, reason);
+    }
 }
 
 #[test]

@@ -62,10 +62,12 @@ async fn temporary_file_of_a_crashed_leader_is_removed() {
 }
 
 #[tokio::test]
-async fn leader_answers_a_query_and_wakes_up() {
+async fn leader_answers_a_query_wakes_up_and_is_not_killed() {
     let (_dir, lock, _held) = led().await;
     assert_eq!(ask(&lock.dir).await, Answer::Alive);
     lock.wake().notified().await;
+    let error = take_over(&lock.dir).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict, "{error}");
 }
 
 #[tokio::test]
@@ -80,13 +82,6 @@ async fn directory_without_a_leader_has_no_answer() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(ask(dir.path()).await, Answer::NoEvents);
     assert!(take_over(dir.path()).await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn responsive_leader_is_not_killed() {
-    let (_dir, lock, _held) = led().await;
-    let error = take_over(&lock.dir).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Conflict, "{error}");
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_becomes_basic_credentials() {
+    fn password_or_else_the_cookie_becomes_basic_credentials() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("password"), "swordfish\n").unwrap();
         let text = rendered(dir.path());
@@ -77,11 +77,7 @@ mod tests {
         assert!(!text.contains("swordfish"), "only the encoded form stands in it");
         assert!(text.contains("\"host:node\" 1;") && text.contains("\"host:node.local\" 1;"));
         assert!(text.contains("127.0.0.1:8332"));
-    }
-
-    #[test]
-    fn the_cookie_serves_when_there_is_no_password() {
-        let dir = tempfile::tempdir().unwrap();
+        std::fs::remove_file(dir.path().join("password")).unwrap();
         std::fs::write(dir.path().join("cookie"), "__cookie__:0123").unwrap();
         assert!(rendered(dir.path()).contains(&STANDARD.encode("__cookie__:0123")));
     }

@@ -30,7 +30,6 @@ fn image_has_the_configuration_of_a_default_node() {
             assert_eq!(image, rendered, "{}/default.conf:{}", page.base(), number + 1);
         }
         assert_eq!(image, rendered, "{}", page.base());
-        assert!(!page.is_rendered_on(&Node::default()));
     }
 }
 
@@ -38,7 +37,6 @@ fn image_has_the_configuration_of_a_default_node() {
 fn names_of_the_node_replace_those_of_the_machine() {
     let named = node("host_names = [\"node.home.arpa\", \"node.tail1234.ts.net\"]");
     for page in STATUS {
-        assert!(page.is_rendered_on(&named));
         let own = text(page, &named, machine(), false);
         assert!(
             own.contains("    \"host:node.home.arpa\" 1;\n    \"host:node.tail1234.ts.net\" 1;\n")
@@ -53,7 +51,6 @@ fn names_of_the_node_replace_those_of_the_machine() {
 fn frame_ancestors_replace_both_refusals_to_be_framed() {
     let framed = node("frame_ancestors = [\"http://node.local:5678\", \"https://node.example\"]");
     for page in STATUS {
-        assert!(page.is_rendered_on(&framed));
         let text = text(page, &framed, None, false);
         let policy =
             "; frame-ancestors http://node.local:5678 https://node.example; require-trusted";
@@ -68,7 +65,6 @@ fn ports_of_the_node_reach_every_page() {
         node("page_ports = { bitcoin = 8334, electrs = 50002, lnd = 8080, fedimint = 8175 }");
     let ports = "{\"bitcoin\":8334,\"electrs\":50002,\"lnd\":8080,\"fedimint\":8175}";
     for (page, listen) in [(Page::Lnd, 80), (Page::Electrs, 50002), (Page::Fedimint, 8175)] {
-        assert!(page.is_rendered_on(&node));
         let text = text(page, &node, None, true);
         assert!(text.contains(&format!("listen {listen} default_server;")), "{text}");
         assert!(text.contains(ports) && text.contains("/(8334|50002|8080|8175)$"), "{text}");
@@ -95,7 +91,6 @@ fn moved_backend_concerns_its_own_page_alone() {
         "electrs = {{ metrics_address = \"127.0.0.1:24224\", electrum_address = \"[::1]:60401\", \
          onion_address = \"{onion}.onion:50001\" }}"
     ));
-    assert!(!Page::Lnd.is_rendered_on(&moved) && Page::Electrs.is_rendered_on(&moved));
     let fedimint =
         "fedimint.guardian_address = \"[::1]:28177\"\nbitcoin.address = \"10.0.0.2:18332\"";
     for (page, node, parts) in [
@@ -137,7 +132,6 @@ fn moved_backend_concerns_its_own_page_alone() {
             ],
         ),
     ] {
-        assert!(page.is_rendered_on(&node));
         let text = text(page, &node, None, true);
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         assert_eq!(text.contains("listen [::]"), page.is_on_host_network(&node), "{text}");
@@ -166,7 +160,6 @@ fn macaroon_becomes_a_header_of_four_fixed_calls() {
     let file = dir.path().join("readonly.macaroon");
     std::fs::write(&file, [0x02, 0x01, 0x00, 0xff, b'"', b'\n', b'$']).unwrap();
     let node = with_macaroon(&file);
-    assert!(Page::Lnd.is_rendered_on(&node) && !Page::Electrs.is_rendered_on(&node));
     assert_eq!(Page::Lnd.inputs(&node), [file]);
     assert!(Page::Electrs.inputs(&node).is_empty());
     let text = text(Page::Lnd, &node, None, false);

@@ -5,107 +5,86 @@ fn app(id: &str) -> AppId {
     AppId::new(id).unwrap()
 }
 
-fn names<'n>(names: impl Iterator<Item = &'n CompanionName>) -> Vec<&'n str> {
-    names.map(CompanionName::as_str).collect()
+fn names<'n>(names: impl IntoIterator<Item = &'n CompanionName>) -> Vec<&'n str> {
+    names.into_iter().map(CompanionName::as_str).collect()
+}
+
+fn present(desired: &DesiredState) -> Vec<&str> {
+    names(desired.present().map(|(name, _)| name))
+}
+
+fn removed(desired: &DesiredState) -> Vec<&str> {
+    names(desired.removed().map(|(name, _)| name))
+}
+
+/// A record of `apps` as installed from `catalog`.
+fn installed(apps: &[&str], catalog: &Catalog) -> Record {
+    let mut record = Record::default();
+    for id in apps {
+        record.install(&app(id), "a test", catalog);
+    }
+    record
 }
 
 #[test]
 fn removal_is_pending_with_a_larger_generation() {
-    let (mut record, catalog) = (Record::default(), Catalog::builtin());
-    record.install(&app("lnd"), "a test", &catalog);
+    let catalog = Catalog::builtin();
+    let mut record = installed(&["lnd"], &catalog);
     let before = record.desired(&catalog);
     let name = before.present().map(|(name, _)| name).next().unwrap();
     record.remove(&app("lnd"), "a test", &catalog);
     let after = record.desired(&catalog);
-    assert_eq!(names(after.removed().map(|(name, _)| name)), ["archy-lnd-ui"]);
+    assert_eq!(removed(&after), ["archy-lnd-ui"]);
     assert!(after.generation(name) > before.generation(name));
-}
-
-#[test]
-fn companion_of_two_apps_is_removed_with_the_last_one() {
-    let (mut record, catalog) = (Record::default(), Catalog::builtin());
-    record.install(&app("bitcoin-core"), "a test", &catalog);
-    record.install(&app("bitcoin-knots"), "a test", &catalog);
-    assert!(record.remove(&app("bitcoin-core"), "a test", &catalog).is_empty());
-    assert_eq!(
-        names(record.desired(&catalog).present().map(|(name, _)| name)),
-        ["archy-bitcoin-ui"]
-    );
-    assert_eq!(
-        names(record.remove(&app("bitcoin-knots"), "a test", &catalog).iter()),
-        ["archy-bitcoin-ui"]
-    );
-    assert_eq!(
-        names(record.desired(&catalog).removed().map(|(name, _)| name)),
-        ["archy-bitcoin-ui"]
-    );
-}
-
-/// A catalog that has two companions of users' own and the built-in ones.
-fn larger_catalog() -> Catalog {
-    catalog(&["one", "two"].map(|name| entry(&format!("{name}-ui"), name)).concat())
 }
 
 /// The built-in catalog with `name` for `apps`.
 fn catalog_of(name: &str, apps: &str, more: &str) -> Catalog {
-    catalog(&format!("{}{more}", entry(name, apps)))
+    let text = format!(
+        "[[companion]]\nname = \"{name}\"\napps = [\"{apps}\"]\nimage = {{ base = \"x\" }}\n{more}"
+    );
+    Catalog::from_texts(&[("test.toml".into(), text)], &Settings::default()).unwrap()
 }
 
-fn entry(name: &str, apps: &str) -> String {
-    format!("[[companion]]\nname = \"{name}\"\napps = [\"{apps}\"]\nimage = {{ base = \"x\" }}\n")
-}
-
-fn catalog(text: &str) -> Catalog {
-    Catalog::from_texts(&[("test.toml".into(), text.to_owned())], &Settings::default()).unwrap()
+#[test]
+fn companion_of_two_apps_is_removed_with_the_last_one() {
+    let shared = catalog_of("x-ui", "one\", \"two", "");
+    for catalog in [&shared, &Catalog::builtin()] {
+        let mut record = installed(&["one", "two"], &shared);
+        assert!(record.remove(&app("two"), "a test", catalog).is_empty());
+        assert!(removed(&record.desired(catalog)).is_empty());
+        assert_eq!(names(&record.remove(&app("one"), "a test", catalog)), ["x-ui"]);
+        assert_eq!(removed(&record.desired(catalog)), ["x-ui"]);
+    }
 }
 
 #[test]
 fn unread_catalog_file_removes_nothing() {
-    let mut record = Record::default();
-    for id in ["one", "two", "lnd"] {
-        record.install(&app(id), "a test", &larger_catalog());
-    }
-    let desired = record.desired(&Catalog::builtin());
-    assert_eq!(names(desired.present().map(|(name, _)| name)), ["archy-lnd-ui"]);
-    assert!(desired.removed().next().is_none());
-    record.remove(&app("lnd"), "a test", &Catalog::builtin());
-    let desired = record.desired(&Catalog::builtin());
-    assert_eq!(names(desired.removed().map(|(name, _)| name)), ["archy-lnd-ui"]);
+    let builtin = Catalog::builtin();
+    let mut record = installed(&["one", "lnd"], &catalog_of("one-ui", "one", ""));
+    let desired = record.desired(&builtin);
+    assert_eq!((present(&desired), removed(&desired)), (vec!["archy-lnd-ui"], vec![]));
+    record.remove(&app("lnd"), "a test", &builtin);
+    assert_eq!(removed(&record.desired(&builtin)), ["archy-lnd-ui"]);
 }
 
 #[test]
 fn companion_dropped_from_the_catalog_is_unmanaged_until_its_app_goes() {
-    let mut record = Record::default();
-    record.install(&app("lnd"), "a test", &Catalog::builtin());
+    let mut record = installed(&["lnd"], &Catalog::builtin());
     let other = catalog_of("archy-lnd-ui", "lightning", "");
     let desired = record.desired(&other);
     assert!(desired.targets.is_empty(), "{desired:?}");
-    assert_eq!(names(record.remove(&app("lnd"), "a test", &other).iter()), ["archy-lnd-ui"]);
-    assert_eq!(names(record.desired(&other).removed().map(|(name, _)| name)), ["archy-lnd-ui"]);
+    assert_eq!(names(&record.remove(&app("lnd"), "a test", &other)), ["archy-lnd-ui"]);
+    assert_eq!(removed(&record.desired(&other)), ["archy-lnd-ui"]);
 }
 
 #[test]
 fn repeated_removal_names_the_same_companions() {
-    let mut record = Record::default();
-    record.install(&app("one"), "a test", &larger_catalog());
+    let mut record = installed(&["one"], &catalog_of("one-ui", "one", ""));
     for _ in 0..3 {
-        assert_eq!(
-            names(record.remove(&app("one"), "a test", &Catalog::builtin()).iter()),
-            ["one-ui"]
-        );
-        let desired = record.desired(&Catalog::builtin());
-        assert_eq!(names(desired.removed().map(|(name, _)| name)), ["one-ui"]);
+        assert_eq!(names(&record.remove(&app("one"), "a test", &Catalog::builtin())), ["one-ui"]);
+        assert_eq!(removed(&record.desired(&Catalog::builtin())), ["one-ui"]);
     }
-}
-
-#[test]
-fn companion_outside_the_catalog_stays_while_another_app_needs_it() {
-    let mut record = Record::default();
-    let shared = catalog_of("x-ui", "one\", \"two", "");
-    record.install(&app("one"), "a test", &shared);
-    record.install(&app("two"), "a test", &shared);
-    assert!(record.remove(&app("two"), "a test", &Catalog::builtin()).is_empty());
-    assert_eq!(names(record.remove(&app("one"), "a test", &Catalog::builtin()).iter()), ["x-ui"]);
 }
 
 fn hook_of(output: &str) -> String {
@@ -123,8 +102,7 @@ fn removed_output(record: &Record, catalog: &Catalog) -> Option<String> {
 #[test]
 fn rendered_file_is_removed_even_if_its_entry_changed_or_is_missing() {
     let output = "/var/lib/archipelago/x-ui/nginx.conf";
-    let mut record = Record::default();
-    record.install(&app("x"), "a test", &catalog_of("x-ui", "x", &hook_of(output)));
+    let mut record = installed(&["x"], &catalog_of("x-ui", "x", &hook_of(output)));
     record.remove(&app("x"), "a test", &Catalog::builtin());
     assert_eq!(removed_output(&record, &Catalog::builtin()).as_deref(), Some(output));
     let moved = catalog_of("x-ui", "x", &hook_of("/var/lib/archipelago/x-ui/other.conf"));
@@ -141,8 +119,7 @@ fn rendered_file_is_removed_even_if_its_entry_changed_or_is_missing() {
 #[test]
 fn hostile_record_removes_no_unmanaged_file() {
     let hostile = |name: &str, output: &str| {
-        let mut record = Record::default();
-        record.install(&app("x"), "a test", &catalog_of(name, "x", &hook_of(output)));
+        let mut record = installed(&["x"], &catalog_of(name, "x", &hook_of(output)));
         record.remove(&app("x"), "a test", &Catalog::builtin());
         removed_output(&record, &Catalog::builtin())
     };
@@ -165,41 +142,35 @@ fn hostile_record_removes_no_unmanaged_file() {
         assert_eq!(hostile(&format!("archy-{name}"), &prefixed), None, "{prefixed}");
         assert_eq!(hostile(name, &format!("/var/lib/archipelago/{name}/{file}")), None);
     }
-    let mut program = Record::default();
     let output = "/var/lib/archipelago/x-ui/nginx.conf";
-    program.install(&app("x"), "a test", &catalog_of("x-ui", "x", &hook_of(output)));
-    program.remove(&app("x"), "a test", &Catalog::builtin());
-    let text = String::from_utf8(program.to_bytes().unwrap()).unwrap();
+    let valid = installed(&["x"], &catalog_of("x-ui", "x", &hook_of(output)));
+    let text = String::from_utf8(valid.to_bytes().unwrap()).unwrap();
     assert!(Record::from_bytes(text.replace(output, "/a/../b").as_bytes()).is_err());
 }
 
 #[test]
 fn removal_survives_a_reinstall_with_a_catalog_without_the_companion() {
-    let (mut record, builtin) = (Record::default(), Catalog::builtin());
-    let both = catalog_of("second-ui", "lnd", "");
-    record.install(&app("lnd"), "a test", &both);
+    let (builtin, both) = (Catalog::builtin(), catalog_of("second-ui", "lnd", ""));
+    let mut record = installed(&["lnd"], &both);
     record.remove(&app("lnd"), "a test", &both);
     record.install(&app("lnd"), "a test", &builtin);
     let desired = record.desired(&builtin);
-    assert_eq!(names(desired.present().map(|(name, _)| name)), ["archy-lnd-ui"]);
-    assert_eq!(names(desired.removed().map(|(name, _)| name)), ["second-ui"]);
+    assert_eq!((present(&desired), removed(&desired)), (vec!["archy-lnd-ui"], vec!["second-ui"]));
     assert!(record.sync_catalog(&both), "the catalog has it again for an installed app");
     assert!(record.desired(&both).removed().next().is_none());
 }
 
 #[test]
 fn renewal_raises_each_generation_and_keeps_the_desired_companions() {
-    let (mut record, catalog) = (Record::default(), Catalog::builtin());
-    record.install(&app("lnd"), "a test", &catalog);
-    record.install(&app("electrs"), "a test", &catalog);
+    let catalog = Catalog::builtin();
+    let mut record = installed(&["lnd", "electrs"], &catalog);
     record.remove(&app("lnd"), "a test", &catalog);
     let before = record.desired(&catalog);
     record.renew();
     let after = record.desired(&catalog);
-    assert!(after.present().map(|(name, _)| name).eq(before.present().map(|(name, _)| name)));
-    assert!(after.removed().map(|(name, _)| name).eq(before.removed().map(|(name, _)| name)));
-    let all = before.present().map(|(name, _)| name).chain(before.removed().map(|(name, _)| name));
-    assert!(all.into_iter().all(|name| after.generation(name) == Some(after.latest)));
+    assert_eq!(present(&before), ["archy-electrs-ui"]);
+    assert_eq!((present(&after), removed(&after)), (present(&before), removed(&before)));
+    assert!(after.targets.keys().all(|name| after.generation(name) == Some(after.latest)));
 }
 
 #[test]
@@ -225,16 +196,4 @@ fn a_damaged_or_newer_record_is_refused() {
     let newer = br#"{"version":3,"shape":"unknown"}"#;
     let why = Record::from_bytes(newer).unwrap_err();
     assert!(why.contains("version is 3") && why.contains("upgrade companion"), "{why}");
-}
-
-#[test]
-fn record_with_names_of_other_files_is_refused() {
-    for name in ["../../.ssh/id", "dbus"] {
-        let text = format!(
-            r#"{{"version":2,"generation":1,"apps":{{}},"companions":{{"{name}":{{"generation":1}}}}}}"#
-        );
-        let record = Record::from_bytes(text.replace(name, "web").as_bytes());
-        assert!(record.is_ok(), "only the name is refused: {record:?}");
-        assert!(Record::from_bytes(text.as_bytes()).is_err(), "{name}");
-    }
 }

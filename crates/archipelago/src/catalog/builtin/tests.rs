@@ -12,45 +12,31 @@ fn catalog(text: &str) -> Catalog {
 /// The names and addresses of a node reach each page through a mounted file; without any, the image has them.
 #[test]
 fn pages_without_credentials_are_rendered_for_a_node_with_settings_only() {
-    let rendered = |settings: &str| {
-        let catalog = catalog(&format!("[node]\n{settings}\n"));
-        ["archy-lnd-ui", "archy-electrs-ui"].map(|name| {
-            let spec = catalog.companion(&CompanionName::new(name).unwrap()).unwrap();
-            assert_eq!(spec.hook.is_some(), !spec.container.mounts.is_empty());
-            let hook = spec.hook.as_ref().map(|hook| hook.output.to_string());
-            (hook, spec.container.network.clone(), spec.container.ports.len())
-        })
-    };
-    let lnd = Some("/var/lib/archipelago/lnd-ui/nginx.conf".to_owned());
-    let electrs = Some("/var/lib/archipelago/electrs-ui/nginx.conf".to_owned());
-    let (bridge, host) = (Network::Bridge, Network::Host);
-    let untouched = [(None, bridge.clone(), 1), (None, host.clone(), 0)];
-    assert_eq!(rendered("host_names = []\nbitcoin.address = \"127.0.0.1:18332\""), untouched);
-    let both = [(lnd.clone(), bridge.clone(), 1), (electrs.clone(), host.clone(), 0)];
-    assert_eq!(rendered("host_names = [\"node.home.arpa\"]"), both);
-    assert_eq!(rendered("frame_ancestors = [\"http://node.local:5678\"]"), both);
-    let moved = "electrs = { metrics_address = \"127.0.0.1:24224\" }";
-    assert_eq!(rendered(moved), [(None, bridge.clone(), 1), (electrs, host.clone(), 0)]);
-    let far = "lnd = { address = \"169.254.1.2:8081\" }";
-    assert_eq!(rendered(far), [(lnd.clone(), bridge, 1), (None, host.clone(), 0)]);
-    let near = "lnd = { address = \"127.0.0.1:8080\" }";
-    assert_eq!(rendered(near), [(lnd.clone(), host.clone(), 0), (None, host.clone(), 0)]);
-    let macaroon = "lnd = { macaroon_file = \"/srv/lnd/readonly.macaroon\" }";
-    assert_eq!(rendered(macaroon), [(lnd, host.clone(), 0), (None, host, 0)]);
-}
-
-#[test]
-fn waiting_page_is_rendered_for_settings_of_what_it_waits_for() {
-    for (settings, is_rendered) in [
-        ("electrs.metrics_address = \"127.0.0.1:24224\"", false),
-        ("bitcoin.user = \"alice\"", false),
-        ("bitcoin.address = \"127.0.0.1:18332\"", true),
-        ("fedimint.guardian_address = \"127.0.0.1:28177\"", true),
-        ("host_names = [\"node.home.arpa\"]", true),
+    for (settings, rendered, lnd_is_on_host) in [
+        ("host_names = []\nbitcoin.user = \"alice\"", [false, false, false], false),
+        ("host_names = [\"node.home.arpa\"]", [true, true, true], false),
+        ("frame_ancestors = [\"http://node.local:5678\"]", [true, true, true], false),
+        ("page_ports.fedimint = 8175", [true, true, true], false),
+        ("bitcoin.address = \"127.0.0.1:18332\"", [false, false, true], false),
+        ("fedimint.guardian_address = \"127.0.0.1:28177\"", [false, false, true], false),
+        ("electrs.metrics_address = \"127.0.0.1:24224\"", [false, true, false], false),
+        ("lnd.address = \"169.254.1.2:8081\"", [true, false, false], false),
+        ("lnd.address = \"127.0.0.1:8080\"", [true, false, false], true),
+        ("lnd.macaroon_file = \"/srv/lnd/readonly.macaroon\"", [true, false, false], true),
     ] {
         let catalog = catalog(&format!("[node]\n{settings}\n"));
-        let spec = catalog.companion(&CompanionName::new("archy-fedimint-ui").unwrap()).unwrap();
-        assert_eq!(spec.hook.is_some(), is_rendered, "{settings}");
+        for (page, rendered) in ["lnd-ui", "electrs-ui", "fedimint-ui"].into_iter().zip(rendered) {
+            let name = CompanionName::new(format!("archy-{page}")).unwrap();
+            let spec = catalog.companion(&name).unwrap();
+            let file = format!("/var/lib/archipelago/{page}/nginx.conf");
+            let output = spec.hook.as_ref().map(|hook| hook.output.as_str());
+            assert_eq!(output, rendered.then_some(&*file), "{settings}");
+            assert_eq!(spec.container.mounts.is_empty(), !rendered, "{settings}");
+            let is_bridged = page == "lnd-ui" && !lnd_is_on_host;
+            let network = if is_bridged { Network::Bridge } else { Network::Host };
+            assert_eq!(spec.container.network, network, "{page}: {settings}");
+            assert_eq!(spec.container.ports.len(), usize::from(is_bridged), "{page}: {settings}");
+        }
     }
 }
 
@@ -62,20 +48,14 @@ fn hostile_page_settings_are_refused_with_their_line() {
         let quoted = value.replace('"', "\\\"");
         for settings in [
             format!("host_names = [\"{quoted}\"]"),
-            format!("frame_ancestors = [\"http://{quoted}\"]"),
-            format!("lnd = {{ address = \"127.0.0.1:8080{quoted}\" }}"),
-            format!("electrs = {{ metrics_address = \"{quoted}:4224\" }}"),
-            format!("electrs = {{ electrum_address = \"{quoted}\" }}"),
-            format!("fedimint = {{ guardian_address = \"{quoted}\" }}"),
+            format!("lnd.address = \"127.0.0.1:8080{quoted}\""),
+            format!("electrs.metrics_address = \"{quoted}:4224\""),
+            format!("electrs.electrum_address = \"{quoted}\""),
+            format!("fedimint.guardian_address = \"{quoted}\""),
         ] {
-            let error =
-                CatalogFile::parse(&format!("[node]\n{settings}\n"), "test.toml").unwrap_err();
-            assert_eq!(
-                error.place().map(|place| place.line),
-                Some(2),
-                "{settings}: {}",
-                chain(&error)
-            );
+            let text = format!("[node]\n{settings}\n");
+            let error = CatalogFile::parse(&text, "test.toml").unwrap_err();
+            assert_eq!(error.place().unwrap().line, 2, "{settings}: {}", chain(&error));
         }
     }
 }

@@ -17,22 +17,6 @@ fn refused(text: &str) -> (String, String) {
 
 const ENTRY: &str = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
 
-#[track_caller]
-fn assert_shown(text: &str, line: &str, excerpt: &[&str]) {
-    let (found, shown) = refused(text);
-    assert!(found.starts_with(line), "{found}");
-    assert_eq!(shown.lines().collect::<Vec<_>>(), excerpt, "{found}");
-}
-
-#[test]
-fn an_unknown_key_is_shown_with_a_caret() {
-    assert_shown(
-        "\n\nport = 80\n",
-        "catalog.toml:3:1: unknown field `port`, expected",
-        &["  |", "3 | port = 80", "  | ^^^^"],
-    );
-}
-
 #[test]
 fn a_syntax_error_is_shown_where_it_is() {
     let (line, shown) = refused("[node]\nimage_repository = \"unclosed\nx = 1\n");
@@ -44,47 +28,50 @@ fn a_syntax_error_is_shown_where_it_is() {
 }
 
 #[test]
-fn invalid_value_is_shown_with_its_place() {
-    let container = "[companion.container]\nmemory = \"1g\"\nports = [{ host = 1, container = 1 }]\nnetwork = \"host\"\n";
-    assert_shown(
-        &format!("{ENTRY}{container}"),
-        "catalog.toml:7:9: the companion `x` is invalid: ports ",
-        &[
-            "  |",
-            "7 | ports = [{ host = 1, container = 1 }]",
-            "  |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
-        ],
-    );
+fn unknown_key_or_invalid_value_is_shown_with_a_caret_below_each_character() {
+    let ports =
+        "[companion.container]\nports = [{ host = 1, container = 1 }]\nnetwork = \"host\"\n";
     let mounts = "[[companion.container.mounts]]\nsource = \"/run/x\"\ntarget = \"/x\"\n";
-    assert_shown(
-        &format!("{ENTRY}{mounts}"),
-        "catalog.toml:6:10: the companion `x` is invalid: mounts `/run/x` must not",
-        &["  |", "6 | source = \"/run/x\"", "  |          ^^^^^^^^"],
-    );
-    assert_shown(
-        "[node]\ninsecure_registries = [\"a.b\", \"http://c\"]\n",
-        "catalog.toml:2:31: the table `[node]` is invalid: insecure_registries `http://c` must",
-        &[
-            "  |",
-            "2 | insecure_registries = [\"a.b\", \"http://c\"]",
-            "  |                               ^^^^^^^^^^",
-        ],
-    );
-    assert_shown(
-        "[node.bitcoin]\nuser = \"a:b\"\n",
-        "catalog.toml:2:8: the table `[node]` is invalid: bitcoin.user `a:b` must",
-        &["  |", "2 | user = \"a:b\"", "  |        ^^^^^"],
-    );
-    assert_shown(
-        &ENTRY.replace("\"a\"", ""),
-        "catalog.toml:3:8: the companion `x` is invalid: apps ",
-        &["  |", "3 | apps = []", "  |        ^^"],
-    );
-    assert_shown(
-        &ENTRY.repeat(2),
-        "catalog.toml:6:8: the companion `x` is invalid: name `x` is the name of two",
-        &["  |", "6 | name = \"x\"", "  |        ^^^"],
-    );
+    let registries = "[node]\ninsecure_registries = [\"a.b\", \"http://c\"]\n";
+    let companion = "the companion `x` is invalid:";
+    let node = "the table `[node]` is invalid:";
+    for (text, (line, column), message, marked) in [
+        ("\n\nport = 80\n", (3, 1), "unknown field `port`, expected", "port"),
+        (
+            &format!("{ENTRY}{ports}"),
+            (6, 9),
+            &format!("{companion} ports "),
+            "[{ host = 1, container = 1 }]",
+        ),
+        (
+            &format!("{ENTRY}{mounts}"),
+            (6, 10),
+            &format!("{companion} mounts `/run/x` must not"),
+            "\"/run/x\"",
+        ),
+        (
+            registries,
+            (2, 31),
+            &format!("{node} insecure_registries `http://c` must"),
+            "\"http://c\"",
+        ),
+        (
+            "[node.bitcoin]\nuser = \"a:b\"\n",
+            (2, 8),
+            &format!("{node} bitcoin.user `a:b` must"),
+            "\"a:b\"",
+        ),
+        (&ENTRY.replace("\"a\"", ""), (3, 8), &format!("{companion} apps "), "[]"),
+        (&ENTRY.repeat(2), (6, 8), &format!("{companion} name `x` is the name of two"), "\"x\""),
+    ] {
+        let (found, shown) = refused(text);
+        assert!(found.starts_with(&format!("catalog.toml:{line}:{column}: {message}")), "{found}");
+        let source = text.lines().nth(line - 1).unwrap();
+        let carets = format!("{}{}", " ".repeat(column - 1), "^".repeat(marked.len()));
+        assert!(source[column - 1..].starts_with(marked), "{source}");
+        let expected = format!("  |\n{line} | {source}\n  | {carets}");
+        assert_eq!(shown.trim_end(), expected, "{found}");
+    }
 }
 
 #[test]
