@@ -5,6 +5,10 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// A catalog with the companion `my-ui` of `my-app`.
+pub(crate) const MINE: &str =
+    "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n";
+
 pub(crate) struct Bench {
     home: tempfile::TempDir,
     program: PathBuf,
@@ -52,6 +56,13 @@ impl Bench {
         let script = self.file(&format!("programs/{name}"), &format!("#!/bin/sh\n{text}\n"));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(script, mode).unwrap();
+    }
+
+    /// Puts a program of the system in the `PATH` of each run.
+    pub(crate) fn system_program(&self, name: &str) {
+        let path = ["/usr/bin", "/bin"].map(|dir| Path::new(dir).join(name));
+        let path = path.iter().find(|path| path.exists()).unwrap();
+        self.script(name, &format!("exec {} \"$@\"", path.display()));
     }
 
     pub(crate) fn home(&self) -> &Path {

@@ -1,6 +1,6 @@
 //! install, remove, reconcile.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, MINE};
 
 #[test]
 fn install_prints_the_ready_companions_on_stdout() {
@@ -44,9 +44,7 @@ fn intent_of_one_command_is_carried_out_by_another() {
 #[test]
 fn app_missing_from_the_catalog_can_be_removed() {
     let bench = Bench::new();
-    let text =
-        "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n";
-    let catalog = bench.file("catalog.toml", text);
+    let catalog = bench.file("catalog.toml", MINE);
     let catalog = ["--catalog", catalog.to_str().unwrap()];
     let ran = bench.sim(&[&catalog[..], &["install", "my-app"]].concat());
     assert_eq!((ran.status, ran.stdout.as_str()), (0, "my-ui  ready\n"), "{ran:?}");

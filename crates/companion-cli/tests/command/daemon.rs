@@ -1,6 +1,5 @@
 //! The daemon: notifications to systemd, signals, and leadership.
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -74,13 +73,18 @@ impl Daemon {
 #[test]
 fn daemon_is_ready_after_the_first_reconcile_and_stops_on_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {
-        let daemon = Daemon::start(&[]);
+        let daemon = Daemon::start(&[("JOURNAL_STREAM", "1:2")]);
         daemon.signal(Signal::HUP);
         daemon.signal(signal);
         daemon.is_told("STOPPING=1");
         let ran = Ran::of(daemon.child.wait_with_output().unwrap());
         assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{ran:?}");
         assert!(ran.stderr.contains("companions keep running"), "{ran:?}");
+        // The journal adds the time, and shows escapes as text.
+        assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
+        for line in ran.stderr.lines().filter(|line| !line.starts_with("note:")) {
+            assert!(line.starts_with("info: "), "{line}");
+        }
     }
 }
 
@@ -127,14 +131,8 @@ fn second_daemon_is_refused_and_the_first_keeps_running() {
         daemon.child.id()
     );
     assert_eq!(error, expected, "{second:?}");
-    assert_eq!(daemon.end(Signal::TERM).status, 0);
-}
-
-#[test]
-fn command_on_the_simulated_host_of_a_daemon_is_refused() {
-    let daemon = Daemon::start(&[]);
     let install = daemon.bench.sim(&["install", "lnd"]);
-    assert_eq!(install.status, 2, "{install:?}");
+    assert_eq!(install.status, 2, "its simulated host is another one: {install:?}");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
@@ -157,32 +155,4 @@ async fn changed_catalog_is_used_and_an_invalid_one_is_reported() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(daemon.end(Signal::TERM).status, 0);
-}
-
-#[test]
-fn killed_daemon_leaves_no_lock() {
-    let mut daemon = Daemon::start(&[]);
-    daemon.child.kill().unwrap();
-    daemon.child.wait().unwrap();
-    let state = daemon.bench.state();
-    let mut second = daemon
-        .bench
-        .command(&["--host", "sim", "--state-dir", state.to_str().unwrap(), "run"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("started")));
-    second.kill().unwrap();
-    second.wait().unwrap();
-}
-
-#[test]
-fn lines_for_the_journal_have_neither_time_nor_colour() {
-    let daemon = Daemon::start(&[("JOURNAL_STREAM", "1:2")]);
-    let ran = daemon.end(Signal::TERM);
-    for line in ran.stderr.lines().filter(|line| !line.starts_with("note:")) {
-        assert!(line.starts_with("info: "), "{line}");
-    }
-    assert!(!ran.stderr.contains('\u{1b}'));
 }

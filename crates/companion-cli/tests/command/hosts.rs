@@ -34,18 +34,6 @@ fn simulated_host_is_announced() {
 }
 
 #[test]
-fn the_help_names_the_hosts_and_others_are_refused() {
-    let bench = Bench::new();
-    let help = bench.run(&["--help"]).stdout;
-    for host in ["- auto: ", "- user: ", "- system: ", "- sim: "] {
-        assert!(help.contains(host), "{host}: {help}");
-    }
-    let ran = bench.run(&["--host", "docker", "catalog"]);
-    assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
-    assert!(ran.stderr.contains("possible values: auto, user, system, sim"), "{ran:?}");
-}
-
-#[test]
 fn the_program_has_no_crash_points() {
     let name = b"COMPANION_ABORT_AT";
     let program = std::fs::read(Bench::new().program()).unwrap();

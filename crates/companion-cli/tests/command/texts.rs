@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::bench::{Bench, Ran};
+use crate::bench::{Bench, MINE, Ran};
 
 /// The subcommands.
 fn subcommands() -> Vec<&'static str> {
@@ -18,7 +18,9 @@ fn every_command_has_a_help_text_on_stdout() {
     let bench = Bench::new();
     let help = bench.run(&["--help"]);
     assert_eq!(help.status, 0);
-    assert!(help.stdout.contains("Exit status:"), "{help:?}");
+    for part in ["Exit status:", "- auto: ", "- user: ", "- system: ", "- sim: "] {
+        assert!(help.stdout.contains(part), "{part}: {help:?}");
+    }
     for command in subcommands() {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}");
         let ran = bench.run(&[command, "--help"]);
@@ -48,7 +50,6 @@ fn every_command_has_a_help_text_on_stdout() {
 #[test]
 fn completions_and_pages_are_made() {
     let bench = Bench::new();
-    assert_eq!(bench.run(&["completions", "csh"]).status, 2);
     let page = bench.run(&["man"]).stdout;
     assert!(page.contains(".TH companion 1"), "{page}");
     assert!(bench.run(&["man", "--catalog-page"]).stdout.contains(".TH catalog.toml 5"));
@@ -87,9 +88,7 @@ fn completed(bench: &Bench, words: &[&str]) -> Vec<String> {
 #[test]
 fn bash_completes_apps_and_companions_of_the_catalog() {
     let bench = Bench::new();
-    let catalog =
-        "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n";
-    bench.file(".config/companion/catalog.toml", catalog);
+    bench.file(".config/companion/catalog.toml", MINE);
     assert_eq!(completed(&bench, &["companion", "reco"]), ["reconcile"]);
     // The default catalog of root is in /etc.
     if !rustix::process::geteuid().is_root() {

@@ -2,18 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::super::State;
 use super::*;
-
-fn running() -> ServiceState {
-    ServiceState {
-        load: "loaded".into(),
-        active: "active".into(),
-        sub: "running".into(),
-        result: "success".into(),
-        unit_file: "enabled".into(),
-        fragment: Some("/u/companion.service".into()),
-        ..ServiceState::default()
-    }
-}
+use crate::service::tests::running;
 
 fn checked(state: ServiceState) -> (State, String, String) {
     let finding = service(&state, Systemctl::new(Scope::User));

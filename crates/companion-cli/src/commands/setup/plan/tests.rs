@@ -1,14 +1,5 @@
 use super::*;
-
-fn running() -> ServiceState {
-    ServiceState {
-        load: "loaded".into(),
-        active: "active".into(),
-        sub: "running".into(),
-        unit_file: "enabled".into(),
-        ..ServiceState::default()
-    }
-}
+use crate::service::tests::running;
 
 fn unloaded() -> ServiceState {
     ServiceState { load: "not-found".into(), ..ServiceState::default() }
