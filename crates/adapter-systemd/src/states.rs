@@ -255,4 +255,4 @@ pub(crate) fn inferred_result(verb: Verb, run: RunState) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

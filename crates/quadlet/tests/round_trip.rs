@@ -110,13 +110,6 @@ proptest! {
     }
 
     #[test]
-    fn the_same_unit_gives_the_same_bytes(case in case()) {
-        for version in VERSIONS {
-            prop_assert_eq!(case.unit.render(version), case.unit.clone().render(version));
-        }
-    }
-
-    #[test]
     fn a_refusal_is_one_short_line_and_never_shows_a_variable(case in case()) {
         for version in VERSIONS {
             let Err(error) = case.unit.render(version) else { continue };

@@ -1,7 +1,11 @@
-use companion_core::model::service::{LoadedUnit, RunState};
+use std::fs;
+use std::path::Path;
+
+use companion_core::model::service::LoadedUnit;
 
 use super::*;
-use fake::{Fake, FakeUnit, JobCourse, value};
+use crate::states::tests::{FakeUnit, value};
+use fake::{Fake, JobCourse};
 
 mod fake;
 mod known;
@@ -34,36 +38,19 @@ fn running(text: &str) -> FakeUnit {
     FakeUnit::in_state(text, "loaded", "active", "running")
 }
 
-fn short(limit: Duration) -> Limits {
-    Limits { call: limit, reload: limit, start: limit, stop: limit, poll: Duration::from_millis(5) }
-}
-
 #[tokio::test]
 async fn services_are_read_with_one_list_and_two_calls_per_loaded_unit() {
-    let fake = Fake::new().with("a", running("a")).with("b", running("b"));
-    let states = read(fake.manager().observe(&names(&["a", "b", "c", "d"])).await);
-    assert_eq!(states.len(), 4);
-    assert_eq!(states[&name("c")], ServiceState::absent());
-    assert_eq!(states[&name("a")].run, RunState::Up);
-    assert_eq!(states[&name("a")].restarts, 3);
-    assert_eq!((fake.count("ListUnitsByNames"), fake.count("GetAll")), (1, 4));
-}
-
-#[tokio::test]
-async fn many_services_are_all_answered() {
     let texts: Vec<String> = (0..100).map(|n| format!("a{n}")).collect();
     let fake = texts.iter().fold(Fake::new(), |fake, text| fake.with(text, running(text)));
-    let asked = texts.iter().map(|text| name(text)).collect();
-    let states = read(fake.manager().observe(&asked).await);
-    assert!(states.values().all(ServiceState::is_up) && states.len() == 100);
-}
-
-#[tokio::test]
-async fn a_service_that_outlived_its_unit_is_reported_as_not_found_and_active() {
-    let fake = Fake::new().with("a", FakeUnit::in_state("a", "not-found", "active", "running"));
-    let states = read(fake.manager().observe(&names(&["a"])).await);
-    let state = &states[&name("a")];
-    assert_eq!((&state.unit, state.run), (&LoadedUnit::Absent, RunState::Up));
+    let outlived = FakeUnit::in_state("b", "not-found", "active", "running");
+    let fake = fake.with("b", outlived);
+    let asked = texts.iter().map(String::as_str).chain(["b", "c"]).collect::<Vec<_>>();
+    let mut states = read(fake.manager().observe(&names(&asked)).await);
+    assert_eq!((fake.count("ListUnitsByNames"), fake.count("GetAll")), (1, 202));
+    assert_eq!(states.remove(&name("c")), Some(ServiceState::absent()));
+    assert!(states.values().all(ServiceState::is_up) && states.len() == 101);
+    assert_eq!(states[&name("b")].unit, LoadedUnit::Absent, "the service outlived its unit");
+    assert_eq!(states[&name("a0")].restarts, 3);
 }
 
 #[tokio::test]
@@ -73,17 +60,6 @@ async fn a_unit_that_is_listed_under_an_alias_is_not_taken_for_absent() {
     let fake = Fake::new().with("a", unit);
     let states = read(fake.manager().observe(&names(&["a"])).await);
     assert!(states[&name("a")].is_up());
-}
-
-#[tokio::test]
-async fn drop_ins_come_with_the_properties_that_are_read_anyway() {
-    let mut unit = running("a");
-    let paths = vec!["/etc/systemd/user/a.service.d/x.conf".to_owned(), "/y\n.conf".to_owned()];
-    unit.unit.insert("DropInPaths".to_owned(), value(paths));
-    let fake = Fake::new().with("a", unit);
-    let states = read(fake.manager().observe(&names(&["a"])).await);
-    assert_eq!(states[&name("a")].drop_ins, ["/etc/systemd/user/a.service.d/x.conf", r"/y\n.conf"]);
-    assert_eq!(fake.count("GetAll"), 2);
 }
 
 #[tokio::test]
@@ -104,36 +80,40 @@ async fn a_unit_whose_answer_is_not_understood_hides_no_other() {
     assert!(text.contains("`a.service`"), "{text}");
 }
 
-/// A host on which process `pid` belongs to the run `0xab, run` and the given restart epoch.
-fn processes(runs: &[(u32, u8, u32)]) -> (tempfile::TempDir, KernelFiles) {
-    let place = tempfile::tempdir().unwrap();
-    for (pid, run, restart_epoch) in runs {
-        let process = place.path().join(pid.to_string());
-        std::fs::create_dir(&process).unwrap();
-        let revision = format!("00000000000000aa-00000000000000bb-none-{restart_epoch}");
-        let environ = format!("INVOCATION_ID=ab{run:02x}\0COMPANION_REVISION={revision}\0");
-        std::fs::write(process.join("environ"), environ).unwrap();
-    }
-    let files = KernelFiles { proc: place.path().to_owned(), cgroup: place.path().to_owned() };
-    (place, files)
+/// The kernel's files below `place`.
+fn kernel(place: &Path) -> KernelFiles {
+    KernelFiles { proc: place.join("proc"), cgroup: place.join("cgroup") }
 }
 
-/// The service `a` in the run `0xab, run`, with its main process.
-fn in_run(run: u8, pid: u32) -> FakeUnit {
-    let mut unit = running("a");
+/// Puts a process of the run `0xab, run` and the given restart epoch into the files of the kernel.
+fn start(place: &Path, pid: u32, (run, restart_epoch): (u8, u32), started: u64) {
+    let process = place.join(format!("proc/{pid}"));
+    fs::create_dir_all(&process).unwrap();
+    let revision = format!("00000000000000aa-00000000000000bb-none-{restart_epoch}");
+    let environ = format!("INVOCATION_ID=ab{run:02x}\0COMPANION_REVISION={revision}\0");
+    fs::write(process.join("environ"), environ).unwrap();
+    let fields = ["0"; 18].join(" ");
+    fs::write(process.join("stat"), format!("{pid} (a b) S {fields} {started} 0 0")).unwrap();
+}
+
+/// A running service with the main process `pid`, in the run `0xab, run`.
+fn in_run(text: &str, run: u8, pid: u32) -> FakeUnit {
+    let mut unit = running(text);
     unit.unit.insert("InvocationID".to_owned(), value(vec![0xab, run]));
     unit.service.insert("MainPID".to_owned(), value(pid));
+    unit.service.insert("ControlGroup".to_owned(), value(format!("/s/{text}.service")));
     unit
 }
 
 #[tokio::test]
 async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
-    let (_place, files) = processes(&[(4242, 0xcd, 1)]);
-    let mut unit = in_run(0xcd, 4242);
+    let place = tempfile::tempdir().unwrap();
+    start(place.path(), 4242, (0xcd, 1), 1);
+    let mut unit = in_run("a", 0xcd, 4242);
     let environment = vec![format!("COMPANION_REVISION={REVISION}")];
     unit.service.insert("Environment".to_owned(), value(environment));
     let fake = Fake::new().with("a", unit);
-    let manager = fake.manager_with(Limits::default(), files);
+    let manager = fake.manager_with(Limits::default(), kernel(place.path()));
     let states = read(manager.observe(&names(&["a"])).await);
     let state = &states[&name("a")];
     assert_eq!(state.loaded(), Some(REVISION.parse().unwrap()));
@@ -144,11 +124,15 @@ async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
 #[tokio::test]
 async fn a_service_that_is_restarted_while_it_is_read_is_read_again() {
     // With and without the previous run's main process.
-    for old in [&[(41, 1, 1), (42, 2, 2)][..], &[(42, 2, 2)]] {
-        let (_place, files) = processes(old);
-        let fake = Fake::new().with("a", in_run(1, 41));
-        fake.world().next.insert("a.service".to_owned(), in_run(2, 42));
-        let manager = fake.manager_with(Limits::default(), files);
+    for has_previous in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        start(place.path(), 42, (2, 2), 2);
+        if has_previous {
+            start(place.path(), 41, (1, 1), 1);
+        }
+        let fake = Fake::new().with("a", in_run("a", 1, 41));
+        fake.world().next.insert("a.service".to_owned(), in_run("a", 2, 42));
+        let manager = fake.manager_with(Limits::default(), kernel(place.path()));
         let states = read(manager.observe(&names(&["a"])).await);
         let state = &states[&name("a")];
         assert_eq!(state.running.map(|revision| revision.restart_epoch), Some(2));
@@ -159,9 +143,10 @@ async fn a_service_that_is_restarted_while_it_is_read_is_read_again() {
 
 #[tokio::test]
 async fn a_service_that_is_never_of_one_run_is_reported_without_a_revision() {
-    let (_place, files) = processes(&[(41, 1, 1)]);
-    let fake = Fake::new().with("a", in_run(2, 41));
-    let manager = fake.manager_with(Limits::default(), files);
+    let place = tempfile::tempdir().unwrap();
+    start(place.path(), 41, (1, 1), 1);
+    let fake = Fake::new().with("a", in_run("a", 2, 41));
+    let manager = fake.manager_with(Limits::default(), kernel(place.path()));
     let states = read(manager.observe(&names(&["a"])).await);
     assert_eq!(states[&name("a")].running, None);
     assert_eq!(fake.count("GetAll"), 6);
@@ -240,27 +225,6 @@ async fn only_ends_of_jobs_of_observed_units_are_reported_as_changes() {
 }
 
 #[tokio::test]
-async fn an_end_of_another_units_job_with_the_same_number_is_not_taken() {
-    let fake = Fake::new().with("a", running("a"));
-    fake.world().course = JobCourse::NumberOfAnother("failed");
-    let manager = fake.manager();
-    let job = manager.begin(&name("a"), Verb::Start).await.unwrap();
-    manager.wait(job).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_job_that_stays_is_given_up_after_its_limit_and_may_yet_be_done() {
-    let fake = Fake::new().with("a", running("a"));
-    fake.world().course = JobCourse::Stays;
-    let limits = Limits { start: Duration::from_millis(50), ..short(Duration::from_secs(25)) };
-    let manager = fake.manager_with(limits, KernelFiles::default());
-    let job = manager.begin(&name("a"), Verb::Start).await.unwrap();
-    let error = manager.wait(job).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Transient);
-    assert!(error.chain().contains("`a`"), "{}", error.chain());
-}
-
-#[tokio::test]
 async fn a_broken_connection_fails_once_and_is_reopened_with_its_subscription() {
     let fake = Fake::new().with("a", running("a"));
     fake.world().closed_at.insert("ListUnitsByNames");
@@ -302,7 +266,8 @@ async fn every_wait_for_a_reply_has_a_time_limit() {
     for method in ["Subscribe", "ListUnitsByNames", "GetAll"] {
         let fake = Fake::new().with("a", running("a"));
         fake.world().unanswered.insert(method);
-        let manager = fake.manager_with(short(Duration::from_millis(50)), KernelFiles::default());
+        let limits = Limits { call: Duration::from_millis(50), ..Limits::default() };
+        let manager = fake.manager_with(limits, KernelFiles::default());
         let error = unread(manager.observe(&names(&["a"])).await);
         assert_eq!(error.kind(), PortErrorKind::Transient, "{method}");
     }
@@ -311,12 +276,8 @@ async fn every_wait_for_a_reply_has_a_time_limit() {
 #[tokio::test]
 async fn systemds_error_name_determines_the_error_kind() {
     for (method, error, kind) in [
-        ("StartUnit", "org.freedesktop.systemd1.NoSuchUnit", PortErrorKind::NotFound),
-        ("StartUnit", "org.freedesktop.systemd1.UnitMasked", PortErrorKind::Denied),
         ("StartUnit", "org.freedesktop.systemd1.BadUnitSetting", PortErrorKind::Invalid),
-        ("StartUnit", "org.freedesktop.systemd1.ShuttingDown", PortErrorKind::Transient),
         ("Subscribe", "org.freedesktop.DBus.Error.AccessDenied", PortErrorKind::Denied),
-        ("Subscribe", "org.freedesktop.DBus.Error.ServiceUnknown", PortErrorKind::Unavailable),
     ] {
         let fake = Fake::new();
         fake.world().refused.insert(method, error);

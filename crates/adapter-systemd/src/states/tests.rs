@@ -4,39 +4,73 @@ use super::*;
 
 const REVISION: &str = "00000000000000aa-00000000000000bb-none-2";
 
-fn value<'a>(value: impl Into<Variant<'a>>) -> OwnedVariant {
+/// The unit directory, which does not exist.
+pub(crate) const UNIT_DIR: &str = "/nonexistent";
+
+/// The properties of a unit of systemd.
+pub(crate) struct FakeUnit {
+    pub(crate) unit: HashMap<String, OwnedVariant>,
+    pub(crate) service: HashMap<String, OwnedVariant>,
+    /// The name in the list of units.
+    pub(crate) listed_as: String,
+}
+
+pub(crate) fn value<'a>(value: impl Into<Variant<'a>>) -> OwnedVariant {
     value.into().try_into().unwrap()
+}
+
+impl FakeUnit {
+    /// A loaded service in the given state, in systemd's terms.
+    pub(crate) fn in_state(name: &str, load: &str, active: &str, sub: &str) -> Self {
+        let no_job = (0_u32, zbus::ObjectPath::from_static_str_unchecked("/"));
+        let unit = [
+            ("LoadState", value(load)),
+            ("ActiveState", value(active)),
+            ("SubState", value(sub)),
+            ("SourcePath", value(format!("{UNIT_DIR}/{name}.container"))),
+            ("FragmentPath", value(format!("/run/{name}.service"))),
+            ("ActiveEnterTimestampMonotonic", value(1_u64)),
+            ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
+            ("InvocationID", value(vec![0xab_u8, 0x01])),
+            ("LoadError", value(("", ""))),
+            ("DropInPaths", value(Vec::<String>::new())),
+            ("Job", value(no_job)),
+        ];
+        let service = [
+            ("Result", value("success")),
+            ("NRestarts", value(3_u32)),
+            ("MainPID", value(0_u32)),
+            ("ControlGroup", value("")),
+            ("ExecMainCode", value(0_i32)),
+            ("ExecMainStatus", value(0_i32)),
+            ("Environment", value(Vec::<String>::new())),
+        ];
+        let owned = |(name, value): (&str, OwnedVariant)| (name.to_owned(), value);
+        Self {
+            unit: unit.into_iter().map(owned).collect(),
+            service: service.into_iter().map(owned).collect(),
+            listed_as: format!("{name}.service"),
+        }
+    }
+
+    pub(crate) fn word(&self, property: &str) -> String {
+        <&str>::try_from(&self.unit[property]).unwrap().to_owned()
+    }
 }
 
 /// A running service's properties, with some replaced.
 fn properties(replaced: &[(&str, OwnedVariant)]) -> Properties {
-    let no_job = (0_u32, zbus::ObjectPath::from_static_str_unchecked("/"));
-    let mut all = HashMap::from([
-        ("LoadState", value("loaded")),
-        ("ActiveState", value("active")),
-        ("SubState", value("running")),
-        ("SourcePath", value("/u/a.container")),
-        ("FragmentPath", value("/run/a.service")),
+    let FakeUnit { mut unit, service, .. } = FakeUnit::in_state("a", "loaded", "active", "running");
+    unit.extend(service);
+    let running = [
         ("ActiveEnterTimestampMonotonic", value(60_000_000_u64)),
-        ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
-        ("InvocationID", value(vec![0xab_u8, 0x01])),
-        ("LoadError", value(("", ""))),
-        ("DropInPaths", value(Vec::<String>::new())),
-        ("Job", value(no_job)),
-        ("Result", value("success")),
-        ("NRestarts", value(3_u32)),
         ("MainPID", value(42_u32)),
-        ("ControlGroup", value("/a.slice/a.service")),
-        ("ExecMainCode", value(0_i32)),
-        ("ExecMainStatus", value(0_i32)),
         ("Environment", value(vec![format!("COMPANION_REVISION={REVISION}")])),
-    ]);
-    for (name, value) in replaced {
-        all.insert(name, value.try_clone().unwrap());
+    ];
+    for (name, value) in running.iter().chain(replaced) {
+        unit.insert((*name).to_owned(), value.try_clone().unwrap());
     }
-    let owned: HashMap<String, OwnedVariant> =
-        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Properties::from(owned)
+    Properties::from(unit)
 }
 
 /// Reads one set of properties as both interfaces.
@@ -44,10 +78,10 @@ fn state(replaced: &[(&str, OwnedVariant)]) -> Result<ServiceState, BusError> {
     of(&properties(replaced))
 }
 
-/// In a unit store with `/u/a.container`, at 90 s on the monotonic clock.
+/// In a unit store with `/nonexistent/a.container`, at 90 s on the monotonic clock.
 fn of(all: &Properties) -> Result<ServiceState, BusError> {
     let (facts, now) = (ProcessFacts::default(), Duration::from_secs(90));
-    service_state(all, all, &facts, now, Some("/u/a.container"))
+    service_state(all, all, &facts, now, Some("/nonexistent/a.container"))
 }
 
 #[test]
@@ -58,6 +92,7 @@ fn a_running_service_says_since_when_and_from_what() {
     assert_eq!(state.loaded(), Some(REVISION.parse().unwrap()));
     assert_eq!((state.run, state.message.as_str()), (RunState::Up, "active (running)"));
     assert_eq!((state.restarts, state.busy, state.last_end), (3, false, None));
+    assert_eq!(state.drop_ins, [""; 0]);
 }
 
 #[test]
@@ -108,7 +143,7 @@ fn load_state_and_source_determine_the_loaded_unit() {
     let unit = |load: &str, source: &str| {
         state(&[("LoadState", value(load)), ("SourcePath", value(source))]).unwrap().unit
     };
-    let here = "/u/a.container";
+    let here = "/nonexistent/a.container";
     let revision = Some(REVISION.parse().unwrap());
     let elsewhere = |place: &str| LoadedUnit::Elsewhere { place: place.to_owned() };
     assert_eq!(unit("loaded", here), LoadedUnit::FromStore { revision });
@@ -143,15 +178,19 @@ fn active_state_and_substate_determine_the_run_state() {
 }
 
 #[test]
-fn a_pending_job_and_a_load_error_are_reported() {
+fn a_pending_job_a_load_error_and_drop_ins_are_reported() {
     let job = (17_u32, zbus::ObjectPath::from_static_str_unchecked("/job"));
     let error = (
         "org.freedesktop.systemd1.BadUnitSetting",
         "Unit a.service has a bad\u{1b} unit file setting.",
     );
     let load = ("LoadState", value("bad-setting"));
-    let state = state(&[("Job", value(job)), ("LoadError", value(error)), load]).unwrap();
+    let paths = vec!["/etc/systemd/user/a.service.d/x.conf".to_owned(), "/y\n.conf".to_owned()];
+    let drop_ins = ("DropInPaths", value(paths));
+    let replaced = [("Job", value(job)), ("LoadError", value(error)), load, drop_ins];
+    let state = state(&replaced).unwrap();
     assert!(state.busy);
+    assert_eq!(state.drop_ins, ["/etc/systemd/user/a.service.d/x.conf", r"/y\n.conf"]);
     let message = "Unit a.service has a bad\\u{1b} unit file setting.".to_owned();
     let revision = Some(REVISION.parse().unwrap());
     assert_eq!(state.unit, LoadedUnit::Unusable { message, revision });

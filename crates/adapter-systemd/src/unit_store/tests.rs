@@ -15,8 +15,6 @@ mod rendering;
 const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
     n=${f##*/}; printf -- '---%s.service---\n' "${n%.container}"; done"#;
 const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
-const REFUSES: &str =
-    r#"echo "quadlet-generator[1]: converting \"web.container\": no such thing" >&2; exit 1"#;
 
 /// A store in a temporary directory, with a generator that is a script.
 struct Place {
@@ -98,28 +96,6 @@ async fn the_previous_managers_unit_is_adopted() {
     assert!(place.store.list().await.unwrap().contains(&name("web")));
     place.store.write(&unit(0)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
-}
-
-#[tokio::test]
-async fn a_refused_unit_leaves_the_last_good_one() {
-    let place = Place::with_generator(REFUSES);
-    fs::create_dir_all(place.store.path()).unwrap();
-    let good = render_unit(&unit(0), Scope::User, PODMAN).unwrap().text;
-    fs::write(place.file("web"), &good).unwrap();
-    let error = place.store.write(&unit(1)).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Invalid);
-    assert!(error.chain().contains("no such thing"), "{}", error.chain());
-    assert_eq!(fs::read_to_string(place.file("web")).unwrap(), good);
-    assert_eq!(fs::read_dir(place.store.path()).unwrap().count(), 1);
-}
-
-#[tokio::test]
-async fn without_a_generator_nothing_is_written() {
-    let place = Place::new();
-    fs::remove_file(place.root.path().join("podman-user-generator")).unwrap();
-    let error = place.store.write(&unit(0)).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Unavailable, "{}", error.chain());
-    assert_eq!(place.state(&unit(0)).await, UnitFileState::Absent);
 }
 
 #[tokio::test]

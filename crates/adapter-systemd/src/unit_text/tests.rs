@@ -15,6 +15,10 @@ fn path(text: &str) -> AbsolutePath {
     AbsolutePath::new(text).unwrap()
 }
 
+fn mount(source: &str, target: &str) -> BindMount {
+    BindMount { source: path(source), target: path(target), read_only: true }
+}
+
 fn unit(container: ContainerSpec) -> UnitSpec {
     UnitSpec {
         name: CompanionName::new("archy-bitcoin-ui").unwrap(),
@@ -49,12 +53,13 @@ fn assert_lines(text: &str, lines: &[&str]) {
 
 /// The companion with the most settings in the catalog.
 fn bitcoin_ui() -> ContainerSpec {
-    let source = path("/var/lib/archipelago/bitcoin-ui/nginx.conf");
-    let target = path("/etc/nginx/conf.d/default.conf");
     let capabilities = ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"];
     ContainerSpec {
         network: Network::Host,
-        mounts: vec![BindMount { source, target, read_only: true }],
+        mounts: vec![mount(
+            "/var/lib/archipelago/bitcoin-ui/nginx.conf",
+            "/etc/nginx/conf.d/default.conf",
+        )],
         user: Some(ContainerUser { uid: 0, gid: 0 }),
         memory: Some(Memory::from_mebibytes(128).unwrap()),
         drop_all_capabilities: true,
@@ -109,11 +114,6 @@ fn backend() -> ContainerSpec {
         container: 80.try_into().unwrap(),
         protocol,
     };
-    let mount = |source: &str, target: &str, read_only| BindMount {
-        source: path(source),
-        target: path(target),
-        read_only,
-    };
     ContainerSpec {
         network: Network::Named(NetworkName::new("backends").unwrap()),
         ports: vec![
@@ -123,9 +123,9 @@ fn backend() -> ContainerSpec {
             port(Some("::1"), Protocol::Udp),
         ],
         mounts: vec![
-            mount("/var/lib/my data", "/data", false),
-            mount("/etc/ssl", "/ssl", false),
-            mount("/srv/a:b", "/srv", true),
+            BindMount { read_only: false, ..mount("/var/lib/my data", "/data") },
+            BindMount { read_only: false, ..mount("/etc/ssl", "/ssl") },
+            mount("/srv/a:b", "/srv"),
         ],
         tmpfs: vec![Tmpfs {
             target: path("/scratch"),
@@ -186,10 +186,8 @@ fn memory_is_limited_in_the_largest_suffix_that_divides_it() {
         [(1536, "MemoryMax=1536M"), (2048, "MemoryMax=2G"), (1 << 20, "MemoryMax=1T")]
     {
         let memory = Some(Memory::from_mebibytes(mebibytes).unwrap());
-        assert_lines(
-            &text(ContainerSpec { memory, ..ContainerSpec::default() }, Scope::User),
-            &[line],
-        );
+        let spec = ContainerSpec { memory, ..ContainerSpec::default() };
+        assert_lines(&text(spec, Scope::User), &[line]);
     }
 }
 
@@ -205,8 +203,8 @@ fn a_path_that_no_key_expresses_is_refused() {
     let error = refused(ContainerSpec { tmpfs: vec![tmpfs], ..ContainerSpec::default() });
     assert!(error.contains("Tmpfs"), "{error}");
     for source in ["/a:b,c", "/a:\"b"] {
-        let mount = BindMount { source: path(source), target: path("/c"), read_only: true };
-        let error = refused(ContainerSpec { mounts: vec![mount], ..ContainerSpec::default() });
+        let mounts = vec![mount(source, "/c")];
+        let error = refused(ContainerSpec { mounts, ..ContainerSpec::default() });
         assert!(error.contains("Mount"), "{error}");
     }
 }
@@ -223,11 +221,6 @@ fn the_hosts_start_limit_ends_fast_crash_loops_only() {
 
 #[test]
 fn a_unit_requires_the_mounts_of_its_paths() {
-    let mount = |source: &str, target: &str| BindMount {
-        source: path(source),
-        target: path(target),
-        read_only: true,
-    };
     let mounts = vec![
         mount("/srv/my data", "/a"),
         mount("/var/lib/archipelago/bitcoin-ui/nginx.conf", "/b"),
@@ -273,12 +266,10 @@ fn a_rendering_covers_the_text_without_the_revision() {
 
 #[test]
 fn each_mount_has_its_label_for_selinux() {
-    let mount =
-        |source: &str| BindMount { source: path(source), target: path("/in"), read_only: true };
     let mut unit = web();
     unit.config = Some(path("/data/web/nginx.conf"));
     let sources = ["/data/web/nginx.conf", "/data/password", "/etc/localtime", "/data/a:b"];
-    unit.container.mounts = sources.map(mount).to_vec();
+    unit.container.mounts = sources.map(|source| mount(source, "/in")).to_vec();
     let text = rendered(&unit, PODMAN).text;
     let mounts =
         text.lines().filter(|line| line.starts_with("Volume=") || line.starts_with("Mount="));

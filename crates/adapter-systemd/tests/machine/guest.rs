@@ -1,9 +1,7 @@
 //! One companion on the machine, and the commands that tamper with it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use adapter_systemd::{QuadletDir, Scope, SystemdManager, render_unit};
 use companion_core::model::companion::CompanionName;
@@ -12,10 +10,7 @@ use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::model::unit::UnitSpec;
-use companion_core::ports::{PortResult, ServiceManager as _, UnitStore as _};
-
-/// An unmanaged file in the same directory.
-pub(crate) const UNMANAGED: &str = "strange.container";
+use companion_core::ports::{ServiceManager as _, UnitStore as _};
 
 const IMAGE: &str = "localhost/companion-base:latest";
 
@@ -37,21 +32,11 @@ impl Guest {
         let units = QuadletDir::new(scope(), version).unwrap();
         let services = SystemdManager::new(scope());
         let guest = Self { units, services, name: CompanionName::new(name).unwrap() };
-        // A test that failed may leave anything behind.
-        systemctl(&["unmask", &format!("{name}.service")]);
-        for left in [guest.path(), guest.units.path().join(UNMANAGED)] {
-            let _nothing_there = std::fs::remove_file(left);
+        // A test that failed may leave its service behind.
+        if guest.services.begin(&guest.name, Verb::Stop).await.is_ok() {
+            guest.remove().await;
         }
-        if let Ok(job) = guest.services.begin(&guest.name, Verb::Stop).await {
-            guest.services.wait(job).await.unwrap();
-        }
-        guest.services.reload().await.unwrap();
-        guest.services.reset_failed(&guest.name).await.unwrap();
         guest
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.units.path().join(format!("{}.container", self.name))
     }
 
     pub(crate) fn unit(&self, restart_epoch: u32) -> UnitSpec {
@@ -79,53 +64,13 @@ impl Guest {
         self.services.observe(&asked).await.remove(&self.name).unwrap().unwrap()
     }
 
-    pub(crate) async fn carry_out(&self, verb: Verb) -> PortResult<()> {
+    pub(crate) async fn carry_out(&self, verb: Verb) {
         let job = self.services.begin(&self.name, verb).await.unwrap();
-        self.services.wait(job).await
-    }
-
-    pub(crate) async fn start(&self) {
-        self.carry_out(Verb::Start).await.unwrap();
-    }
-
-    pub(crate) async fn stop(&self) {
-        self.carry_out(Verb::Stop).await.unwrap();
-    }
-
-    /// Writes, loads and starts `unit`.
-    pub(crate) async fn run(&self, unit: &UnitSpec) {
-        self.units.write(unit).await.unwrap();
-        self.services.reload().await.unwrap();
-        self.start().await;
-    }
-
-    /// Returns a variable in the environment of the main process, from systemctl and procfs.
-    pub(crate) fn environment(&self, variable: &str) -> Option<String> {
-        let service = format!("{}.service", self.name);
-        let whose = match scope() {
-            Scope::User => "--user",
-            Scope::System => "--system",
-        };
-        let pid = output("systemctl", &[whose, "show", "-P", "MainPID", &service]);
-        let environ = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
-        let prefix = format!("{variable}=");
-        environ.split('\0').find_map(|entry| entry.strip_prefix(&prefix)).map(str::to_owned)
-    }
-
-    /// Polls until the state matches, for at most half a minute.
-    pub(crate) async fn until(&self, fits: impl Fn(&ServiceState) -> bool) -> ServiceState {
-        for _ in 0..150 {
-            let state = self.state().await;
-            if fits(&state) {
-                return state;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        panic!("it stays {:?}", self.state().await);
+        self.services.wait(job).await.unwrap();
     }
 
     pub(crate) async fn remove(&self) {
-        self.stop().await;
+        self.carry_out(Verb::Stop).await;
         self.units.remove(&self.name).await.unwrap();
         self.services.reload().await.unwrap();
         self.services.reset_failed(&self.name).await.unwrap();
@@ -133,14 +78,7 @@ impl Guest {
     }
 }
 
-pub(crate) fn runtime_dir() -> PathBuf {
-    match scope() {
-        Scope::User => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap()),
-        Scope::System => PathBuf::from("/run"),
-    }
-}
-
-pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
+fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
@@ -151,11 +89,6 @@ pub(crate) fn systemctl(arguments: &[&str]) {
         Scope::System => "--system",
     };
     Command::new("systemctl").args([whose, "--quiet"]).args(arguments).status().unwrap();
-}
-
-pub(crate) fn podman(arguments: &[&str]) {
-    let status = Command::new("podman").args(arguments).status().unwrap();
-    assert!(status.success(), "podman {arguments:?}");
 }
 
 /// Returns the image ID of this reference on the guest.

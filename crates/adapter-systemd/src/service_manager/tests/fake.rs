@@ -16,38 +16,28 @@ use quadlet::PodmanVersion;
 
 use super::super::{KernelFiles, Limits, QuadletDir, Scope, SystemdManager};
 use crate::bus::Bus;
-use crate::dbus::{DESTINATION, JOB, JobRemoved, MANAGER, SERVICE, UNIT, UnitRow};
+use crate::dbus::{DESTINATION, JobRemoved, MANAGER, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
 use crate::journal::Journal;
+use crate::states::tests::{FakeUnit, UNIT_DIR, value};
 
 /// The outcome of a queued job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) enum JobCourse {
     /// It ends with this result before the reply to the queueing call.
     EndsFirst(&'static str),
     /// It ends without a signal.
+    #[default]
     EndsUnheard,
-    /// Another unit's job of the same number ends with this result, then this one ends without a signal.
-    NumberOfAnother(&'static str),
-    /// It never ends.
-    Stays,
-}
-
-/// A unit of the fake systemd.
-pub(super) struct FakeUnit {
-    pub(super) unit: HashMap<String, OwnedVariant>,
-    pub(super) service: HashMap<String, OwnedVariant>,
-    /// The name in the list of units.
-    pub(super) listed_as: String,
 }
 
 /// The units, and the received calls.
+#[derive(Default)]
 pub(super) struct World {
     pub(super) units: BTreeMap<String, FakeUnit>,
     /// The unit's state after its first interface was read.
     pub(super) next: BTreeMap<String, FakeUnit>,
     pub(super) course: JobCourse,
-    pub(super) jobs: BTreeMap<String, String>,
     /// Rejected methods, with the error name.
     pub(super) refused: BTreeMap<&'static str, &'static str>,
     /// Methods that never get a reply.
@@ -65,81 +55,14 @@ pub(super) struct World {
     pub(super) reloads: u64,
 }
 
-/// The unit directory of the client, which does not exist.
-const UNIT_DIR: &str = "/nonexistent";
-
 /// The fake and its client.
 pub(super) struct Fake {
     world: Arc<Mutex<World>>,
 }
 
-pub(super) fn value<'a>(value: impl Into<Variant<'a>>) -> OwnedVariant {
-    value.into().try_into().unwrap()
-}
-
-pub(super) fn job_path(id: u32) -> String {
-    format!("/org/freedesktop/systemd1/job/{id}")
-}
-
-fn no_job() -> OwnedVariant {
-    value((0_u32, ObjectPath::from_static_str_unchecked("/")))
-}
-
-impl FakeUnit {
-    /// A loaded service in the given state, in systemd's terms.
-    pub(super) fn in_state(name: &str, load: &str, active: &str, sub: &str) -> Self {
-        let unit = [
-            ("LoadState", value(load)),
-            ("ActiveState", value(active)),
-            ("SubState", value(sub)),
-            ("SourcePath", value(format!("{UNIT_DIR}/{name}.container"))),
-            ("FragmentPath", value(format!("/run/{name}.service"))),
-            ("ActiveEnterTimestampMonotonic", value(1_u64)),
-            ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
-            ("InvocationID", value(vec![0xab_u8, 0xcd])),
-            ("LoadError", value(("", ""))),
-            ("DropInPaths", value(Vec::<String>::new())),
-            ("Job", no_job()),
-        ];
-        let service = [
-            ("Result", value("success")),
-            ("NRestarts", value(3_u32)),
-            ("MainPID", value(0_u32)),
-            ("ControlGroup", value("")),
-            ("ExecMainCode", value(0_i32)),
-            ("ExecMainStatus", value(0_i32)),
-            ("Environment", value(Vec::<String>::new())),
-        ];
-        let owned = |(name, value): (&str, OwnedVariant)| (name.to_owned(), value);
-        Self {
-            unit: unit.into_iter().map(owned).collect(),
-            service: service.into_iter().map(owned).collect(),
-            listed_as: format!("{name}.service"),
-        }
-    }
-
-    fn word(&self, property: &str) -> String {
-        <&str>::try_from(&self.unit[property]).unwrap().to_owned()
-    }
-}
-
 impl Fake {
     pub(super) fn new() -> Self {
-        let world = World {
-            units: BTreeMap::new(),
-            next: BTreeMap::new(),
-            course: JobCourse::EndsFirst("done"),
-            jobs: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            unanswered: BTreeSet::new(),
-            closed_at: BTreeSet::new(),
-            calls: Vec::new(),
-            connections: 0,
-            reloads_at_once: 0,
-            reloading: 0,
-            server: None,
-            reloads: 0,
-        };
+        let world = World { course: JobCourse::EndsFirst("done"), ..World::default() };
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
@@ -178,9 +101,7 @@ impl Fake {
         let world = self.world.clone();
         let connector = move || {
             let world = world.clone();
-            let connected: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
-                Box::pin(connect(world));
-            connected
+            Box::pin(connect(world)) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
         };
         // Without a unit, a reload has nothing to lose.
         let units = QuadletDir::at(UNIT_DIR, Scope::User, PodmanVersion::new(5, 4, 2));
@@ -298,17 +219,10 @@ impl Answering {
     async fn queue(&self) {
         let (unit, mode): (String, String) = self.message.body().deserialize().unwrap();
         assert_eq!(mode, "replace");
-        let path = job_path(7);
+        let path = "/org/freedesktop/systemd1/job/7";
         let course = self.world.lock().unwrap().course;
-        match course {
-            JobCourse::EndsFirst(result) => self.announce(&path, &unit, result).await,
-            JobCourse::NumberOfAnother(result) => {
-                self.announce(&path, "other.service", result).await
-            }
-            JobCourse::EndsUnheard => {}
-            JobCourse::Stays => {
-                self.world.lock().unwrap().jobs.insert(path.clone(), unit);
-            }
+        if let JobCourse::EndsFirst(result) = course {
+            self.announce(path, &unit, result).await;
         }
         self.reply(&ObjectPath::try_from(path).unwrap()).await;
     }
@@ -336,7 +250,7 @@ impl Answering {
             world.reloading += 1;
             world.reloads_at_once = world.reloads_at_once.max(world.reloading);
         }
-        self.announce_reloading(true).await;
+        announce_reloading(&self.server, true).await;
         // Leaves time for a second one to arrive.
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -346,12 +260,8 @@ impl Answering {
             world.reloading -= 1;
             world.reloads += 1;
         }
-        self.announce_reloading(false).await;
+        announce_reloading(&self.server, false).await;
         self.reply(&()).await;
-    }
-
-    async fn announce_reloading(&self, is_active: bool) {
-        announce_reloading(&self.server, is_active).await;
     }
 
     async fn properties(&self) {
@@ -365,10 +275,6 @@ impl Answering {
             let found = match (interface.as_str(), unit) {
                 (UNIT, Some((_, unit))) => Some(unit.unit.clone()),
                 (SERVICE, Some((_, unit))) => Some(unit.service.clone()),
-                (JOB, _) => world.jobs.get(&path).map(|unit| {
-                    let of = (unit.as_str(), ObjectPath::from_static_str_unchecked("/"));
-                    HashMap::from([("Unit".to_owned(), value(of))])
-                }),
                 _ => None,
             };
             if let (Some(name), Some(next)) = (name, next) {
