@@ -68,44 +68,30 @@ mod tests {
     }
 
     #[test]
-    fn directories_of_ours_and_of_root_are_trusted() {
-        for (uid, mode) in [(US, 0o700), (US, 0o755), (0, 0o755), (0, 0o711)] {
-            let status = owned_by(uid, uid, mode);
-            assert_eq!(Trust::Owned.against(&status, US, true), None);
-            assert_eq!(Trust::Owned.against(&status, US, false), None);
-        }
-    }
-
-    #[test]
-    fn a_directory_of_another_user_is_rejected_regardless_of_its_mode() {
-        for mode in [0o700, 0o755, 0o1777] {
-            let why = Trust::Owned.against(&owned_by(1001, 1001, mode), US, false);
-            assert!(why.is_some_and(|why| why.contains("belongs to user 1001")));
-        }
-    }
-
-    #[test]
-    fn a_directory_that_anyone_may_write_to_is_refused_without_the_sticky_bit() {
-        for uid in [0, US] {
-            let open = owned_by(uid, uid, 0o777);
-            assert!(Trust::Owned.against(&open, US, false).is_some());
-        }
-    }
-
-    #[test]
-    fn the_sticky_bit_lets_a_path_pass_but_not_end() {
-        let tmp = owned_by(0, 0, 0o1777);
-        assert_eq!(Trust::Owned.against(&tmp, US, false), None);
-        assert!(Trust::Owned.against(&tmp, US, true).is_some());
-    }
-
-    #[test]
-    fn group_writing_is_tolerated_for_the_user_private_group_only() {
-        let private = owned_by(US, US, 0o775);
-        assert_eq!(Trust::Owned.against(&private, US, true), None);
-        for shared in [owned_by(US, 50, 0o775), owned_by(0, 50, 0o775)] {
-            let why = Trust::Owned.against(&shared, US, true);
-            assert!(why.is_some_and(|why| why.contains("its group may write")));
+    fn owner_and_mode_determine_whether_a_directory_is_trusted() {
+        let (anyone, group) = (Some("anyone may write"), Some("its group may write"));
+        let others = Some("belongs to user 1001");
+        for (uid, gid, mode, on_the_path, at_its_end) in [
+            (US, US, 0o700, None, None),
+            (US, US, 0o755, None, None),
+            (0, 0, 0o755, None, None),
+            (0, 0, 0o711, None, None),
+            (1001, 1001, 0o700, others, others),
+            (1001, 1001, 0o755, others, others),
+            (1001, 1001, 0o1777, others, others),
+            (0, 0, 0o777, anyone, anyone),
+            (US, US, 0o777, anyone, anyone),
+            (0, 0, 0o1777, None, anyone),
+            (US, US, 0o775, None, None),
+            (US, 50, 0o775, group, group),
+            (0, 50, 0o775, group, group),
+        ] {
+            for (is_end, refusal) in [(false, on_the_path), (true, at_its_end)] {
+                let why = Trust::Owned.against(&owned_by(uid, gid, mode), US, is_end);
+                assert_eq!(why.is_some(), refusal.is_some(), "{uid} {gid} {mode:o} {is_end}");
+                let why = why.unwrap_or_default();
+                assert!(why.contains(refusal.unwrap_or_default()), "{mode:o}: {why}");
+            }
         }
     }
 

@@ -104,36 +104,16 @@ async fn a_dropped_call_ends_the_program() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_poisoned_environment_reaches_the_program() {
-    const POISON: [&str; 8] = [
-        "PATH",
-        "LANG",
-        "LD_PRELOAD",
-        "LD_LIBRARY_PATH",
-        "BASH_ENV",
-        "NOTIFY_SOCKET",
-        "CONTAINERS_CONF",
-        "ADAPTER_HOOKS_POISONED",
-    ];
-    if std::env::var_os("ADAPTER_HOOKS_POISONED").is_none() {
-        let name = "command::tests::nothing_of_a_poisoned_environment_reaches_the_program";
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", name])
-            .envs(POISON.map(|name| (name, "/poison")))
-            .output()
-            .unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && shown.contains("1 passed"), "{shown}");
-        return;
-    }
+async fn only_listed_variables_reach_the_program() {
+    let is_listed = |name: &str| ["PATH", "LANG", "HOME", "XDG_RUNTIME_DIR"].contains(&name);
+    let mut own = std::env::vars_os();
+    assert!(own.any(|(name, _)| !name.to_str().is_some_and(is_listed)), "there are others");
     let printed = run(&argv(&["/usr/bin/env"]), 20).await.unwrap();
     let text = String::from_utf8(printed.to_vec()).unwrap();
     assert!(text.contains(&format!("PATH={PATH}\n")) && text.contains("LANG=C\n"), "{text}");
     for line in text.lines() {
-        let name = line.split_once('=').unwrap().0;
-        assert!(["PATH", "LANG", "HOME", "XDG_RUNTIME_DIR"].contains(&name), "{line}");
+        assert!(is_listed(line.split_once('=').unwrap().0), "{line}");
     }
-    assert!(!text.contains("poison"), "{text}");
 }
 
 #[tokio::test]

@@ -1,16 +1,13 @@
-//! The store before and after builds of every outcome: only the image of a build stays.
+//! The store before and after builds that were killed, and what they left.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use companion_core::model::image::ImageSource;
 use companion_core::ports::ImageProvider as _;
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::guest::{Guest, podman};
 
@@ -23,20 +20,6 @@ RUN cat /first /page >/second
 FROM localhost/companion-base:latest
 COPY --from=second /second /second
 RUN cat /second
-";
-
-/// The same with slow work outside of a `RUN` in the second stage.
-const SLOW: &str = "FROM localhost/companion-base:latest AS first
-RUN echo first >/first
-FROM first AS second
-COPY large /1
-COPY large /2
-COPY large /3
-COPY large /4
-COPY large /5
-COPY large /6
-FROM localhost/companion-base:latest
-COPY --from=second /first /first
 ";
 
 /// Returns all images by ID, including intermediate ones, and all containers, including those of builds.
@@ -59,89 +42,9 @@ async fn pruned(guest: &Guest, source: &ImageSource) -> (Vec<String>, Vec<String
     store()
 }
 
-fn write_large(guest: &Guest, name: &str) {
-    let bytes: Vec<u8> = (0_u32..40 * 1024 * 1024 / 4).flat_map(u32::to_ne_bytes).collect();
-    fs::write(guest.file_of(name, "large"), bytes).unwrap();
-}
-
-/// A stopped process that copies into a stage: its build goes on when it is dropped.
-struct Copier(Pid);
-
-impl Drop for Copier {
-    fn drop(&mut self) {
-        // It may have been killed.
-        let _ = kill_process(self.0, Signal::CONT);
-    }
-}
-
-/// Returns the processes that copy into a stage, by the name that buildah gives them.
-fn copiers() -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pid = |entry: fs::DirEntry| {
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        line.starts_with(b"buildah-copier").then(|| Pid::from_raw(pid)).flatten()
-    };
-    entries.filter_map(pid).collect()
-}
-
-/// Waits until a build copies in its second stage, which has the second of its working containers, and stops it there.
-async fn in_the_second_stage(before: usize) -> Copier {
-    loop {
-        let stopped = copiers().into_iter().find(|pid| kill_process(*pid, Signal::STOP).is_ok());
-        if let Some(copier) = stopped.map(Copier)
-            && podman("ps --all --external --quiet").lines().count() >= before + 2
-        {
-            return copier;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_build_that_is_cancelled_outside_of_a_run_leaves_nothing() {
-    let guest = Guest::new();
-    let source = guest.source_of("cancelled", SLOW);
-    write_large(&guest, "cancelled");
-    let before = store();
-    tokio::select! {
-        image = guest.images.ensure(&source) => panic!("it ended with {image:?}"),
-        copier = in_the_second_stage(before.1.len()) => drop(copier),
-    }
-    guest.podman.settled().await;
-    // Podman may have finished the build before it got the signal.
-    podman("image rm --force --ignore localhost/cancelled:latest");
-    assert_eq!(pruned(&guest, &source).await, before);
-    podman("system check --quick");
-}
-
-#[tokio::test]
-async fn a_build_whose_podman_is_killed_leaves_nothing() {
-    let guest = Guest::new();
-    let source = guest.source_of("killed", SLOW);
-    write_large(&guest, "killed");
-    let before = store();
-    let killed = async {
-        let copier = in_the_second_stage(before.1.len()).await;
-        kill_podman();
-        copier
-    };
-    // The copier stays stopped: podman's death does not end it.
-    let (image, _copier) = tokio::join!(guest.images.ensure(&source), killed);
-    let text = image.unwrap_err().chain();
-    assert!(text.contains("signal 9"), "{text}");
-    assert_eq!(pruned(&guest, &source).await, before);
-    podman("system check --quick");
-}
-
 /// Kills the podman that builds, if one does.
 fn kill_podman() {
-    let pids = Command::new("pgrep").args(["-f", "^(/usr/bin/)?podman build"]).output().unwrap();
-    let pids = String::from_utf8(pids.stdout).unwrap();
-    for pid in pids.lines().filter_map(|pid| Pid::from_raw(pid.parse().unwrap())) {
-        // It may have ended.
-        let _ = kill_process(pid, Signal::KILL);
-    }
+    Command::new("pkill").args(["-KILL", "-f", "^(/usr/bin/)?podman build"]).status().unwrap();
 }
 
 /// Returns the processes and directories of builds.
@@ -176,50 +79,6 @@ async fn a_build_killed_at_any_moment_leaves_nothing() {
         podman("image rm --force --ignore localhost/killed-at:latest");
         assert_eq!(pruned(&guest, &source).await, before, "after {moment:?}: {image:?}");
         assert_eq!(remains(), [""; 0], "after {moment:?}: {image:?}");
-    }
-    podman("system check --quick");
-}
-
-/// Starts a build without the adapter, and kills it while it copies in its second stage.
-async fn killed_build(directory: &Path, option: &str) {
-    let before = podman("ps --all --external --quiet").lines().count();
-    let mut build: Child = Command::new("podman")
-        .args(["build", "--layers=false", "--timestamp=0", option])
-        .arg(directory)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let _copier = in_the_second_stage(before).await;
-    let group = format!("-{}", build.id());
-    assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
-    build.wait().unwrap();
-}
-
-#[tokio::test]
-async fn a_new_leader_cleans_up_after_our_killed_builds_only() {
-    let guest = Guest::new();
-    guest.source_of("orphaned", SLOW);
-    write_large(&guest, "orphaned");
-    let directory = guest.file_of("orphaned", "");
-    let before = store();
-    // A build of an ended process: no process with this ID started at the first tick of the clock.
-    killed_build(&directory, "--build-arg=COMPANION_BUILD=1-1-0").await;
-    assert!(store().1.len() > before.1.len(), "a killed build leaves containers");
-    guest.podman.end_orphans().await;
-    assert_eq!(store().1, before.1);
-
-    killed_build(&directory, "--build-arg=OTHER=1-1-0").await;
-    let theirs = store();
-    assert!(theirs.1.len() > before.1.len(), "a killed build leaves containers");
-    guest.podman.end_orphans().await;
-    assert_eq!(store(), theirs, "other builds' containers stay");
-    for container in theirs.1.iter().filter(|id| !before.1.contains(id)) {
-        podman(&format!("rm --force {container}"));
-    }
-    for image in theirs.0.iter().filter(|id| !before.0.contains(id)) {
-        podman(&format!("image rm {image}"));
     }
     podman("system check --quick");
 }
@@ -283,14 +142,4 @@ async fn as_root_what_a_build_mounted_is_unmounted_and_its_source_stays() {
     guest.podman.end_orphans().await;
     assert!(!directory.exists());
     assert_eq!(fs::read_to_string(page).unwrap(), "a page");
-}
-
-#[tokio::test]
-async fn the_build_id_argument_is_in_no_image() {
-    let guest = Guest::new();
-    let source: ImageSource = guest.source("unmarked");
-    let image = guest.images.ensure(&source).await.unwrap();
-    let described = podman(&format!("image inspect {}", image.id));
-    let history = podman(&format!("history --no-trunc {}", image.id));
-    assert!(!described.contains("COMPANION_BUILD") && !history.contains("COMPANION_BUILD"));
 }

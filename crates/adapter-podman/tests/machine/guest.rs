@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -86,11 +86,6 @@ impl Guest {
 
     pub(crate) fn write_page(&self, name: &str, text: &str) {
         fs::write(Path::new(&self.context(name)).join("page"), text).unwrap();
-    }
-
-    /// Returns the path of a file in the context `name`.
-    pub(crate) fn file_of(&self, name: &str, file: &str) -> PathBuf {
-        Path::new(&self.context(name)).join(file)
     }
 
     fn context(&self, name: &str) -> String {

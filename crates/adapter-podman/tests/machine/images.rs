@@ -55,21 +55,6 @@ async fn image_of_a_container_by_id_stays_although_its_tag_moved() {
 }
 
 #[tokio::test]
-async fn build_arguments_reach_the_build_and_change_the_image() {
-    let guest = Guest::new();
-    let dockerfile =
-        "FROM localhost/companion-base:latest\nARG WORDS=none\nRUN echo \"$WORDS\" >/words\n";
-    let mut source = guest.source_of("arguments", dockerfile);
-    let plain = guest.images.ensure(&source).await.unwrap();
-    let words = "a, b=c --tag=x \"d\"".to_owned();
-    source.build.as_mut().unwrap().arguments.insert("WORDS".into(), words.clone());
-    assert!(!guest.observe(&source).await.unwrap().is_current());
-    let other = guest.images.ensure(&source).await.unwrap();
-    assert_ne!(other.id, plain.id);
-    assert_eq!(podman("run --rm localhost/arguments:latest cat /words"), words);
-}
-
-#[tokio::test]
 async fn podman_s_pause_process_stands_in_a_scope_of_its_own() {
     let guest = Guest::new();
     assert!(guest.podman.version().await.unwrap().starts_with(|c: char| c.is_ascii_digit()));

@@ -12,6 +12,4 @@
 mod dangling;
 mod guest;
 mod images;
-mod interruption;
 mod proxy;
-mod store;

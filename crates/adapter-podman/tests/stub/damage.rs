@@ -31,16 +31,6 @@ fn removals(host: &Host) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_damaged_image_is_removed_before_it_is_built_again() {
-    let host = damaged_host().await;
-    let seen = host.observe().await.unwrap();
-    assert!(seen.damaged && seen.present.is_none());
-    host.images.ensure(&host.source()).await.unwrap();
-    assert_eq!(removals(&host), ["image rm --"], "force is not needed");
-    assert!(host.observe().await.unwrap().is_current());
-}
-
-#[tokio::test]
 async fn a_damaged_image_is_removed_by_force_only_if_no_container_uses_it() {
     let with_force = format!(
         "case $* in *--force*) {REMOVE}{COMMIT} ;; *) echo 'Error: layer not known' >&2; exit 125 ;; esac"

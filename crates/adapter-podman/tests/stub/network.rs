@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use adapter_podman::Podman;
 use companion_core::model::image::ImageSource;
 use companion_core::ports::ImageProvider as _;
-use tracing::field::{Field, Visit};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::image_provider::Host;
 
@@ -58,53 +57,21 @@ async fn network_variables_reach_builds_and_pulls_and_no_other_call() {
     }
 }
 
-/// All fields of all events, of every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Visit for Log {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(bytes, "{field}={value:?}").unwrap();
-    }
-}
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        event.record(&mut self.clone());
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 #[tokio::test]
 async fn a_password_in_a_proxys_url_is_neither_logged_nor_reported() {
     let (host, podman) = host();
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let log = fs::File::create(host.stub.file("log")).unwrap();
+    let every_event = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+    let _guard = every_event.with_ansi(false).with_writer(Arc::new(log)).set_default();
     // Like a RUN that prints its environment, and like Go with an invalid URL.
     let snippet = "env >&2; echo \"Error: invalid proxy address \\\"$HTTPS_PROXY\\\", hunter2!\" >&2; exit 125";
     host.stub.answer("build", snippet);
     host.stub.answer("pull", snippet);
     let error = host.images.ensure(&host.source()).await.unwrap_err();
-    let shown = [error.chain(), format!("{error:?}"), format!("{podman:?}"), log.text()];
+    let logged = fs::read_to_string(host.stub.file("log")).unwrap();
+    assert!(logged.contains("HTTPS_PROXY=http://***@proxy.example:3128"), "{logged}");
+    let shown = [error.chain(), format!("{error:?}"), format!("{podman:?}"), logged];
     assert!(shown[0].contains("invalid proxy address") && shown[0].contains("***"), "{}", shown[0]);
-    assert!(log.text().contains("HTTPS_PROXY=http://***@proxy.example:3128"), "{}", log.text());
     for text in shown {
         assert!(!text.contains("hunter2"), "{text}");
     }

@@ -77,11 +77,6 @@ mod tests {
     const READ: &str = "quadlet-generator[7]: Loading source unit file /run/x/error-ui.container\n";
 
     #[test]
-    fn a_unit_that_became_a_service_is_accepted() {
-        interpreted(Some(0), MADE, READ).unwrap();
-    }
-
-    #[test]
     fn the_generators_message_is_reported() {
         let words = "converting \"error-ui.container\": unsupported key 'Pulll' in group 'Container' in /run/x";
         let stderr = format!(

@@ -245,14 +245,6 @@ fn rendered(unit: &UnitSpec, podman: PodmanVersion) -> RenderedUnit {
 }
 
 #[test]
-fn the_text_names_its_rendering_wherever_it_names_its_revision() {
-    let RenderedUnit { revision, text } = rendered(&web(), PODMAN);
-    assert_eq!(revision.with_rendering(None), web().revision);
-    assert_eq!(text.matches(&revision.to_string()).count(), 3, "{text}");
-    assert!(!text.contains(&web().revision.to_string()), "{text}");
-}
-
-#[test]
 fn a_rendering_covers_the_text_without_the_revision() {
     let wanted = rendered(&web(), PODMAN);
     let mut other = web();

@@ -120,24 +120,17 @@ async fn a_failing_hanging_or_silent_program_writes_nothing_and_leaks_no_secret(
 }
 
 #[tokio::test]
-async fn a_program_that_is_untrusted_missing_or_senseless_is_never_run() {
+async fn a_program_that_is_untrusted_or_senseless_is_never_run() {
     let place = Place::new();
     let program = place.root.join("hook");
     let script = format!("#!/bin/sh\necho run >> {}/journal\n", place.root.display());
     fs::write(&program, script).unwrap();
     set_mode(&program, 0o777);
-    for (argv, timeout, kind) in [
-        (vec![program.to_str().unwrap()], 20, PortErrorKind::Denied),
-        (vec!["/no/such/program"], 20, PortErrorKind::NotFound),
-        (vec!["relative"], 20, PortErrorKind::Invalid),
-        (vec![], 20, PortErrorKind::Invalid),
-        (vec!["/bin/true"], 0, PortErrorKind::Invalid),
+    for (argv, kind) in [
+        (vec![program.to_str().unwrap().to_owned()], PortErrorKind::Denied),
+        (vec![], PortErrorKind::Invalid),
     ] {
-        let hook = place.hook(HookProgram::Command {
-            argv: argv.into_iter().map(str::to_owned).collect(),
-            inputs: Vec::new(),
-            timeout,
-        });
+        let hook = place.hook(HookProgram::Command { argv, inputs: Vec::new(), timeout: 20 });
         let error = place.hooks.render(&hook).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{}", error.chain());
     }

@@ -9,19 +9,24 @@ use super::*;
 async fn the_output_is_a_relative_link_to_the_last_committed_file() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
-        let mut last = None;
+        let mut ids = Vec::new();
         for password in ["one", "two", "one"] {
             place.rotate(password);
-            if let Some(last) = last {
+            if let Some(last) = ids.last() {
                 // A link to an earlier file is turned to the current one.
-                assert_eq!(place.observe(&hook).await.link, Link::To(last));
+                assert_eq!(place.observe(&hook).await.link, Link::To(*last));
             }
             let id = place.apply(&hook).await;
-            last = Some(id);
+            ids.push(id);
             let target = fs::read_link(place.output()).unwrap();
             assert_eq!(target.to_str().unwrap(), format!("nginx.conf.{id}"));
             assert_eq!(fs::read(place.output()).unwrap(), fs::read(place.file(id)).unwrap());
         }
+        assert!(ids[0] == ids[2] && ids[0] != ids[1], "the same bytes have the same name: {ids:?}");
+        let state = place.observe(&hook).await;
+        assert_eq!((state.files.len(), state.usable(&[])), (2, Ok(ids[0])));
+        place.rotate("three");
+        assert_eq!(place.stale(&hook).await, StaleCause::Changed);
         place.hooks.remove(&hook).await.unwrap();
     }
 }

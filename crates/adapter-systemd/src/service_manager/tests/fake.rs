@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use zbus::export::ordered_stream::OrderedStreamExt as _;
 use zbus::message::Type;
-use zbus::{
-    Connection, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant,
-};
+use zbus::{Connection, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant};
 
 use quadlet::PodmanVersion;
 

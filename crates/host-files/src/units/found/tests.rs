@@ -71,13 +71,6 @@ fn a_file_of_another_user_or_with_hard_links_is_unmanaged() {
 }
 
 #[test]
-fn a_unit_is_compared_under_the_restart_epoch_that_it_names() {
-    assert_eq!(of(&file(labelled("archy-lnd-ui", REVISION))).restart_epoch(), 2);
-    assert_eq!(of(&file("")).restart_epoch(), 0);
-    assert_eq!(Found::Nothing.state(None), UnitFileState::Absent);
-}
-
-#[test]
 fn other_bytes_are_outdated_and_a_wider_mode_is_wrong_mode() {
     let asked: Revision = REVISION.parse().unwrap();
     let text = labelled("archy-lnd-ui", REVISION);
@@ -101,13 +94,4 @@ fn other_bytes_are_outdated_and_a_wider_mode_is_wrong_mode() {
         assert_eq!(checked(0o644, &other), outdated);
     }
     assert_eq!(of(&file(&text)).state(None), outdated, "no unit is desired there");
-}
-
-#[test]
-fn an_edited_unit_is_drifted() {
-    let text = labelled("archy-lnd-ui", REVISION);
-    let RenderedUnit { revision, text } = RenderedUnit::new(&text, &REVISION.parse().unwrap());
-    assert_eq!(of(&file(&text)).state(None), UnitFileState::Outdated { revision });
-    let edited = file(text.replace("\"x\"", "\"y\""));
-    assert_eq!(of(&edited).state(None), UnitFileState::Drifted { revision: Some(revision) });
 }
