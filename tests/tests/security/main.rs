@@ -32,47 +32,17 @@ use companion_core::model::companion::CompanionSpec;
 /// Texts that end a line, a word, a quotation or a section in some parser, or start one: every byte, and Unicode
 /// blanks and line ends.
 fn hostile_pieces() -> Vec<String> {
-    let special = [
-        "\r\n",
-        "\u{85}",
-        "\u{a0}",
-        "\u{2028}",
-        "\u{2029}",
-        "\u{202e}",
-        "\u{3000}",
-        "\u{feff}",
-        "\\",
-        "\\\\",
-        "\\ ",
-        "\\\n",
-        "%h",
-        "%%",
-        "%n",
-        "$HOME",
-        "${HOME}",
-        "$$",
-        "$(id)",
-        "`id`",
-        "\"",
-        "'",
-        "\"'",
-        ";",
-        " ; ",
-        "#",
-        " #",
-        "[",
-        "[Service]",
+    let blanks =
+        ["\r\n", "\u{85}", "\u{a0}", "\u{2028}", "\u{2029}", "\u{202e}", "\u{3000}", "\u{feff}"];
+    let escapes = ["\\", "\\\\", "\\ ", "\\\n", "%h", "%%", "%n", "\"'", " ; ", " #", "\0"];
+    let words = "$HOME ${HOME} $$ $(id) `id` \" ' ; # [ [Service] = -- -v ../ /../".split(' ');
+    let lines = [
         "\n[Service]\nExecStartPre=/bin/touch /tmp/owned\n",
         "\nPodmanArgs=--privileged",
-        "=",
-        "--",
-        "-v",
         " --privileged ",
-        "../",
-        "/../",
         "{{ 7 * 7 }}",
-        "\0",
     ];
+    let special = blanks.into_iter().chain(escapes).chain(words).chain(lines);
     let bytes = (0..=255_u8).map(|byte| char::from(byte).to_string());
     bytes.chain(special.map(str::to_owned)).collect()
 }

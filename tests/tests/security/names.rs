@@ -9,92 +9,20 @@ use companion_core::model::hook::HookName;
 use durable_dir::{Dir, LockFile, Trust};
 
 /// A thousand names that are a path, an option, a unit of another type, an unmanaged unit or invalid text.
-fn hostile_names() -> BTreeSet<String> {
-    let stems = [
-        "",
-        ".",
-        "..",
-        "../x",
-        "../../.ssh/id_ed25519",
-        "a/b",
-        "/etc/passwd",
-        "a\\b",
-        "a@b",
-        "a@",
-        "@",
-        "x.service",
-        "x.container",
-        "x.timer",
-        "-x",
-        "--help",
-        "x-",
-        "X",
-        "xY",
-        "x y",
-        "x\ty",
-        "x\ny",
-        "x\ry",
-        "x\0y",
-        "é",
-        "\u{430}rchy",
-        "ａrchy",
-        "x\u{200b}",
-        "x\u{202e}y",
-        "x%h",
-        "x$HOME",
-        "x;y",
-        "x'y",
-        "x\"y",
-        "x=y",
-        "x#y",
-        "[x]",
-        "{x}",
-        "x*",
-        "x?",
-        "~",
-        "~root",
-        "x:y",
-        "x,y",
-        "podman",
-        "dbus",
-        "docker",
-        "init",
-        "systemd",
-        "companion",
-        "systemd-logind",
-        "systemd-x",
-        "dbus-broker",
-        "podman-restart",
-        "1x",
-        "_x",
-        "x_",
-        "x.y",
-        ".x",
-        "x..",
-    ];
-    let around = [
-        ("", ""),
-        ("../", ""),
-        ("a/", ""),
-        ("", "/"),
-        ("", "/.."),
-        ("", "\0"),
-        ("", "\n"),
-        ("", "."),
-        (".", ""),
-        ("-", ""),
-        ("/", ""),
-        ("./", ""),
-        ("", ".container"),
-        ("", "@"),
-        ("\u{feff}", ""),
-        ("", " "),
-        (" ", ""),
-        ("", "\u{2028}"),
-    ];
+pub(crate) fn hostile_names() -> BTreeSet<String> {
+    let paths = " . .. ../x ../../.ssh/id_ed25519 a/b /etc/passwd a\\b ~ ~root 1x _x x_ x.y .x x..";
+    let units = "a@b a@ @ x.service x.container x.timer -x --help x- X xY";
+    let special = "é \u{430}rchy ａrchy x%h x$HOME x;y x'y x\"y x=y x#y [x] {x} x* x? x:y x,y";
+    let reserved = "podman dbus docker init systemd companion systemd-logind systemd-x dbus-broker podman-restart";
+    let blanks = ["x y", "x\ty", "x\ny", "x\ry", "x\0y", "x\u{200b}", "x\u{202e}y"];
+    let words = [paths, units, special, reserved].map(|words| words.split(' '));
+    let stems = words.into_iter().flatten().chain(blanks);
+    let before = ["", "../", "a/", ".", "-", "/", "./", "\u{feff}", " "].map(|before| (before, ""));
+    let after =
+        ["/", "/..", "\0", "\n", ".", ".container", "@", " ", "\u{2028}"].map(|after| ("", after));
+    let around = || before.into_iter().chain(after);
     let made = stems
-        .iter()
-        .flat_map(|stem| around.map(|(before, after)| format!("{before}{stem}{after}")));
+        .flat_map(|stem| around().map(move |(before, after)| format!("{before}{stem}{after}")));
     let long = (64..320).map(|length| "x".repeat(length));
     made.chain(long).filter(|name| !name.is_empty()).chain([String::new()]).collect()
 }

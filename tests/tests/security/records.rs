@@ -9,6 +9,8 @@ use archipelago_companions::{AppId, Catalog, Companions, RecordStore};
 use companion_core::ports::{DesiredStore as _, PortErrorKind};
 use tempfile::TempDir;
 
+use crate::names::hostile_names;
+
 fn store() -> (TempDir, RecordStore) {
     let place = tempfile::tempdir().unwrap();
     let state = place.path().join("state");
@@ -32,30 +34,14 @@ async fn record_with_an_invalid_name_is_refused() {
     let file = store.dir().join("desired.json");
     fs::write(&file, record_of("x-ui")).unwrap();
     assert!(store.load().await.is_ok(), "only the names are refused");
-    for name in [
-        "../../.ssh/id",
-        "dbus.container",
-        "dbus",
-        "podman",
-        "systemd-logind",
-        "/etc/passwd",
-        "x\n",
-        "x\0",
-        "x@y",
-        "",
-        "..",
-        "-x",
-        "x.service",
-        "X",
-        "é",
-    ] {
-        fs::write(&file, record_of(name)).unwrap();
+    for name in hostile_names() {
+        fs::write(&file, record_of(&name)).unwrap();
         let error = store.load().await.unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::Invalid, "{name:?}");
         let text = error.chain();
         assert!(text.contains("desired.json") && !text.contains(char::is_control), "{text:?}");
         assert!(
-            name.len() < 3 || !text.contains(name),
+            name.len() < 3 || name == "companion" || !text.contains(&name),
             "the message must not quote the file: {text:?}"
         );
     }

@@ -10,33 +10,10 @@ use crate::targets;
 /// Mutations of each seed; `COMPANION_WALK` sets another number, and selects another walk.
 const WALK: usize = 60;
 
-/// Fragments that a mutation inserts; each is special to one of the parsers.
-const WORDS: [&[u8]; 24] = [
-    b"\n",
-    b"\r\n",
-    b"\0",
-    b"\xff",
-    b"\\",
-    b"\"",
-    b"'",
-    b"%",
-    b"$",
-    b";",
-    b"#",
-    b"[",
-    b"]",
-    b"{",
-    b"}",
-    b"=",
-    b"../",
-    b"--",
-    b"{{",
-    b"}}",
-    b"| nginx_quote",
-    b"\xe2\x80\xa8",
-    b"\x1b[2K",
-    b"[Service]\nExecStartPre=/x\n",
-];
+/// Fragments that a mutation inserts, separated by blanks; each is special to one of the parsers.
+const WORDS: &[u8] =
+    b"\n \r\n \0 \xff \\ \" ' % $ ; # [ ] { } = ../ -- {{ }} |nginx_quote \xe2\x80\xa8 \x1b[2K \
+    [Service]\nExecStartPre=/x\n";
 
 /// The same walk in each run.
 struct Dice(Random);
@@ -51,7 +28,10 @@ impl Dice {
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len() + 1);
             match self.below(5) {
-                0 => drop(bytes.splice(at..at, WORDS[self.below(WORDS.len())].iter().copied())),
+                0 => {
+                    let words: Vec<_> = WORDS.split(|byte| *byte == b' ').collect();
+                    bytes.splice(at..at, words[self.below(words.len())].iter().copied());
+                }
                 1 if at < bytes.len() => bytes[at] = u8::try_from(self.below(256)).unwrap(),
                 2 => bytes.truncate(at),
                 3 => {
