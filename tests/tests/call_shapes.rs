@@ -21,6 +21,7 @@ use companion_core::reconciler::{Outcome, Reconciler};
 use companion_tests::node::viewer;
 
 /// An empty host that answers every read and expects no other call.
+#[derive(Default)]
 struct Reads {
     units: MockUnitStore,
     services: MockServiceManager,
@@ -32,15 +33,7 @@ struct Reads {
 }
 
 fn reads() -> Reads {
-    let mut host = Reads {
-        units: MockUnitStore::new(),
-        services: MockServiceManager::new(),
-        images: MockImageProvider::new(),
-        hooks: MockHookRunner::new(),
-        containers: MockContainerRuntime::new(),
-        desired: MockDesiredStore::new(),
-        leadership: MockLeadership::new(),
-    };
+    let mut host = Reads::default();
     host.desired.expect_load().returning(|| {
         let companion = DesiredCompanion::new(viewer(), Generation(1));
         let targets = [(viewer().name, Target::Present(companion))].into();

@@ -140,18 +140,7 @@ fn random_cases(seed: u64) -> Result<Vec<Case>, String> {
 /// Keys of each class with unescaped values: where the model reads a command, the generator reads the same.
 #[test]
 fn model_and_generators_agree_on_unescaped_text() {
-    let keys = [
-        "HostName",
-        "Entrypoint",
-        "Network",
-        "AddHost",
-        "Tmpfs",
-        "AddDevice",
-        "Label",
-        "Environment",
-        "Exec",
-        "PodmanArgs=--label",
-    ];
+    let keys = "HostName Entrypoint Network AddHost Tmpfs AddDevice Label Environment Exec PodmanArgs=--label";
     for generator in generator::all().unwrap() {
         assert!(
             VERSIONS.contains(&generator.version) || generator.version > VERSIONS[3],
@@ -159,7 +148,7 @@ fn model_and_generators_agree_on_unescaped_text() {
             generator.version
         );
         let mut compared = BTreeMap::new();
-        for key in keys {
+        for key in keys.split(' ') {
             let text = |value| {
                 format!("[Container]\nImage=localhost/x:latest\n{key}={value}\nReadOnly=true\n")
             };
@@ -188,7 +177,7 @@ fn model_and_generators_agree_on_unescaped_text() {
         }
         println!("{}: {compared:?}", generator.version);
         assert!(
-            keys.iter().all(|key| compared.get(key).is_some_and(|count| *count >= 20)),
+            keys.split(' ').all(|key| compared.get(key).is_some_and(|count| *count >= 20)),
             "{compared:?}"
         );
     }

@@ -25,37 +25,10 @@ fn every_file_starts_with_a_module_doc() {
 }
 
 /// The crates in the dependency tree of `companion-model`: data, digests and derives; no runtime and no IO.
-const PURE: [&str; 29] = [
-    "block-buffer",
-    "cfg-if",
-    "companion-model",
-    "cpufeatures",
-    "crypto-common",
-    "digest",
-    "dyn-clone",
-    "hybrid-array",
-    "itoa",
-    "memchr",
-    "proc-macro2",
-    "quote",
-    "ref-cast",
-    "ref-cast-impl",
-    "schemars",
-    "schemars_derive",
-    "serde",
-    "serde_core",
-    "serde_derive",
-    "serde_derive_internals",
-    "serde_json",
-    "sha2",
-    "syn",
-    "thiserror",
-    "thiserror-impl",
-    "typenum",
-    "unicode-ident",
-    "zeroize",
-    "zmij",
-];
+const PURE: &str = "
+    block-buffer cfg-if companion-model cpufeatures crypto-common digest dyn-clone hybrid-array itoa memchr proc-macro2
+    quote ref-cast ref-cast-impl schemars schemars_derive serde serde_core serde_derive serde_derive_internals
+    serde_json sha2 syn thiserror thiserror-impl typenum unicode-ident zeroize zmij";
 
 #[test]
 fn model_depends_on_pure_crates_only() {
@@ -71,7 +44,10 @@ fn model_depends_on_pure_crates_only() {
         tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert!(found.contains("companion-model") && found.contains("serde"), "{found:?}");
     for name in found {
-        assert!(PURE.contains(&name), "companion-model depends on `{name}`");
+        assert!(
+            PURE.split_whitespace().any(|pure| pure == name),
+            "companion-model depends on `{name}`"
+        );
     }
 }
 

@@ -77,21 +77,22 @@ pub struct Start {
 
 impl Start {
     /// Every state.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Intended::ALL.iter().flat_map(|intended| {
-            Config::ALL.iter().flat_map(move |config| {
-                ImageIs::ALL.iter().flat_map(move |image| {
-                    layers_above().map(move |(file, loaded, runs)| Self {
-                        intended: *intended,
-                        config: *config,
-                        image: *image,
-                        file,
-                        loaded,
-                        runs,
-                    })
-                })
-            })
-        })
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for &intended in Intended::ALL {
+            for &config in Config::ALL {
+                for &image in ImageIs::ALL {
+                    for &file in File::ALL {
+                        for &loaded in Loaded::ALL {
+                            let start =
+                                |&runs| Self { intended, config, image, file, loaded, runs };
+                            all.extend(Runs::ALL.iter().map(start));
+                        }
+                    }
+                }
+            }
+        }
+        all
     }
 
     /// Every state with correct image and configuration, and one representative of each kind of damage.
@@ -99,17 +100,16 @@ impl Start {
         let file = [File::First, File::None, File::Second, File::Edited, File::Unmanaged];
         let loaded = [Loaded::First, Loaded::None, Loaded::Second, Loaded::Edited];
         let runs = [Runs::First, Runs::Dead, Runs::Second, Runs::Failed];
-        let all = Self::all().filter(|start| {
+        let mut all = Self::all();
+        all.retain(|start| {
             start.config == Config::Current
                 && start.image == ImageIs::Current
                 && start.intended != Intended::Second
-        });
-        all.filter(|start| {
-            file.contains(&start.file)
+                && file.contains(&start.file)
                 && loaded.contains(&start.loaded)
                 && runs.contains(&start.runs)
-        })
-        .collect()
+        });
+        all
     }
 
     /// Puts the companion at `at` of `setup` into this state.
@@ -215,14 +215,6 @@ impl Start {
             Config::WrongMode => world.expose_config(&config(), 0o644),
         }
     }
-}
-
-fn layers_above() -> impl Iterator<Item = (File, Loaded, Runs)> {
-    File::ALL.iter().flat_map(|file| {
-        Loaded::ALL
-            .iter()
-            .flat_map(move |loaded| Runs::ALL.iter().map(move |runs| (*file, *loaded, *runs)))
-    })
 }
 
 /// Sets the image and the configuration of `spec` to the desired state.

@@ -127,29 +127,9 @@ mod tests {
     #[test]
     fn invalid_names_are_refused_with_the_field() {
         let long = "a".repeat(64);
-        for name in [
-            "",
-            "-a",
-            "a-",
-            "A",
-            "a_",
-            "_a",
-            "a.b",
-            "a/b",
-            "..",
-            "../x",
-            "a@b",
-            "a\nb",
-            "é",
-            "9a",
-            "podman",
-            "dbus",
-            "systemd-logind",
-            "a b",
-            "a\0",
-            "web.container",
-            &long,
-        ] {
+        let words =
+            "-a a- A a_ _a a.b a/b .. ../x a@b é 9a podman dbus systemd-logind web.container";
+        for name in words.split(' ').chain(["", "a\nb", "a b", "a\0", &long]) {
             let refusal = CompanionName::new(name).unwrap_err();
             assert_eq!(refusal.field(), "name", "{name:?}");
         }

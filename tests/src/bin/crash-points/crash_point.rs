@@ -7,17 +7,8 @@
 use std::path::Path;
 
 /// The points of `durable-dir`: a temporary file, its sync and its rename, a removal, a lock.
-pub(crate) const POINTS: [&str; 9] = [
-    "file.created",
-    "file.written",
-    "file.synced",
-    "file.renamed",
-    "file.directory-synced",
-    "file.unlinked",
-    "file.unlink-synced",
-    "directory.unlinked",
-    "lock.taken",
-];
+pub(crate) const POINTS: &str = "file.created file.written file.synced file.renamed file.directory-synced file.unlinked \
+     file.unlink-synced directory.unlinked lock.taken";
 
 /// Records that `point` was reached while working on the file `name` in `directory`; aborts if it is the requested
 /// point. Both may be empty.

@@ -22,29 +22,15 @@ use companion_core::ports::{
 use crate::crash_point;
 
 /// The mutating calls; each has a crash point before and one after.
-const CALLS: [&str; 16] = [
-    "leadership.acquire",
-    "units.write",
-    "units.remove",
-    "services.reload",
-    "services.start",
-    "services.stop",
-    "services.restart",
-    "services.reset-failed",
-    "images.ensure",
-    "images.keep-archives",
-    "images.prune",
-    "hooks.render",
-    "hooks.commit",
-    "hooks.sweep",
-    "hooks.remove",
-    "containers.remove",
-];
+const CALLS: &str = "leadership.acquire units.write units.remove services.reload services.start services.stop \
+     services.restart services.reset-failed images.ensure images.keep-archives images.prune hooks.render hooks.commit \
+     hooks.sweep hooks.remove containers.remove";
 
 /// Returns the names of all crash points.
 pub(crate) fn points() -> impl Iterator<Item = String> {
-    let calls = CALLS.iter().flat_map(|call| [format!("{call}.before"), format!("{call}.after")]);
-    calls.chain(crash_point::POINTS.iter().map(|&point| point.to_owned()))
+    let calls =
+        CALLS.split(' ').flat_map(|call| [format!("{call}.before"), format!("{call}.after")]);
+    calls.chain(crash_point::POINTS.split(' ').map(str::to_owned))
 }
 
 /// Wraps `host` with crash points around every mutating call.

@@ -29,15 +29,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 const USAGE: &str = "usage: stand-in-node [--rpc ADDR:PORT --rpc-user NAME --rpc-password-file FILE [--journal FILE]]
                      [--lnd ADDR:PORT] [--electrum ADDR:PORT] [--electrs-metrics ADDR:PORT]";
 
-const OPTIONS: [&str; 7] = [
-    "--rpc",
-    "--rpc-user",
-    "--rpc-password-file",
-    "--journal",
-    "--lnd",
-    "--electrum",
-    "--electrs-metrics",
-];
+const OPTIONS: &str =
+    "--rpc --rpc-user --rpc-password-file --journal --lnd --electrum --electrs-metrics";
 
 /// The values of the options that were given.
 type Options = BTreeMap<String, String>;
@@ -61,7 +54,7 @@ fn main() -> ExitCode {
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options::new();
     while let Some(name) = arguments.next() {
-        if !OPTIONS.contains(&name.as_str()) {
+        if !OPTIONS.split(' ').any(|option| option == name) {
             return Err(format!("unknown option `{name}`"));
         }
         let value = arguments.next().ok_or_else(|| format!("`{name}` needs a value"))?;

@@ -15,22 +15,8 @@ fn memory_is_read_as_mebibytes_or_with_a_unit() {
 
 #[test]
 fn memory_in_any_other_form_is_refused() {
-    for text in [
-        "",
-        "m",
-        "2GB",
-        "128Ki",
-        "128mi",
-        "1.5g",
-        "-1",
-        "+8",
-        "0",
-        "3",
-        "8k",
-        " 8",
-        "8 m",
-        "99999999999999999999g",
-    ] {
+    let words = "m 2GB 128Ki 128mi 1.5g -1 +8 0 3 8k 99999999999999999999g";
+    for text in words.split(' ').chain(["", " 8", "8 m"]) {
         assert!(Memory::parse(text).is_err(), "{text:?}");
     }
 }
