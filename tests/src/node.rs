@@ -12,7 +12,9 @@ use companion_core::model::container::{
     AbsolutePath, BindMount, ContainerSpec, Network, PortMapping, Protocol,
 };
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
-use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
+use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::unit::UnitSpec;
 use companion_core::plan::Step;
 use companion_core::reconciler::{Convergence, Limits, NoEvents, Outcome, Reconciler};
 
@@ -49,6 +51,24 @@ pub fn name(text: &str) -> CompanionName {
 /// If it is invalid.
 pub fn reference(text: &str) -> ImageRef {
     ImageRef::new(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The unit of the companion `companion-NUMBER`, with `image`.
+pub fn numbered_unit(number: u8, image: ImageId) -> UnitSpec {
+    UnitSpec {
+        name: name(&format!("companion-{number}")),
+        description: format!("Page {number}"),
+        image,
+        container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
+        config: None,
+        revision: Revision {
+            spec: Fingerprint::of(&[number]),
+            image: Fingerprint::of(b"page"),
+            config: None,
+            rendering: None,
+            restart_epoch: 0,
+        },
+    }
 }
 
 /// The companion with a hook, built from a context.

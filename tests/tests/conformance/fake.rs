@@ -22,16 +22,16 @@ use companion_conformance::image_provider::ImageWorld;
 use companion_conformance::leadership::LeadershipWorld;
 use companion_conformance::{Arranged, HostWorld, Trait};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
-use companion_core::model::container::{AbsolutePath, ContainerSpec};
+use companion_core::model::container::ContainerSpec;
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
-use companion_core::model::image::ImageRef;
-use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::revision::Fingerprint;
 use companion_core::model::service::Verb;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{
     ContainerRuntime, DesiredStore, HookRunner, Leadership, PortErrorKind, ServiceManager,
     UnitStore,
 };
+use companion_tests::node::{numbered_unit, path, reference as image};
 
 /// A fake host in the initial state of the suites. Clones are the same host.
 #[derive(Clone)]
@@ -46,16 +46,8 @@ impl HostWorld for Fake {
     }
 }
 
-fn path(text: &str) -> AbsolutePath {
-    AbsolutePath::new(text).unwrap()
-}
-
 fn name(number: u8) -> CompanionName {
     CompanionName::new(format!("companion-{number}")).unwrap()
-}
-
-fn image(text: &str) -> ImageRef {
-    ImageRef::new(text).unwrap()
 }
 
 const FIRST_CONTEXT: &str = "/opt/companion";
@@ -99,20 +91,7 @@ impl Fake {
 }
 
 fn unit(number: u8) -> UnitSpec {
-    UnitSpec {
-        name: name(number),
-        description: format!("Page {number}"),
-        image: image_id(Fingerprint::of(b"page")),
-        container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
-        config: None,
-        revision: Revision {
-            spec: Fingerprint::of(&[number]),
-            image: Fingerprint::of(b"page"),
-            config: None,
-            rendering: None,
-            restart_epoch: 0,
-        },
-    }
+    numbered_unit(number, image_id(Fingerprint::of(b"page")))
 }
 
 fn hook() -> HookSpec {

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use companion_conformance::worlds::{DirectoryHost, UnitDirectory};
 use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
-use companion_core::model::container::ContainerSpec;
 use companion_core::model::image::ImageId;
-use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
+use companion_tests::node::numbered_unit;
 
 pub(crate) use json_units::Json;
 pub(crate) use quadlet_units::Quadlet;
@@ -76,20 +75,7 @@ impl<K: Kind> DirectoryHost for Units<K> {
         Arc::new(K::open(&self.units(), self.root.path()))
     }
     fn unit(&self, number: u8) -> UnitSpec {
-        UnitSpec {
-            name: CompanionName::new(format!("companion-{number}")).unwrap(),
-            description: format!("Page {number}"),
-            image: ImageId::new(&"b".repeat(64)).unwrap(),
-            container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
-            config: None,
-            revision: Revision {
-                spec: Fingerprint::of(&[number]),
-                image: Fingerprint::of(b"page"),
-                config: None,
-                rendering: None,
-                restart_epoch: 0,
-            },
-        }
+        numbered_unit(number, ImageId::new(&"b".repeat(64)).unwrap())
     }
     fn units(&self) -> PathBuf {
         self.root.path().join("containers/systemd")

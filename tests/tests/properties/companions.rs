@@ -7,7 +7,7 @@ use companion_core::model::container::{
 };
 use companion_core::model::hook::{HookName, HookProgram, HookSpec, TemplateValue};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
-use companion_tests::node::{REGISTRY, name, path};
+use companion_tests::node::{REGISTRY, name, path, reference};
 
 /// The names: the shortest possible, one with another as its prefix, one that resembles a part of the host, and the
 /// longest possible.
@@ -76,10 +76,6 @@ impl Profile {
 /// The name of the companion at `at`.
 pub(crate) fn named(at: usize) -> CompanionName {
     name(NAMES[at])
-}
-
-fn reference(text: &str) -> ImageRef {
-    ImageRef::new(text).unwrap()
 }
 
 /// The build context of the companion at `at`.
