@@ -48,14 +48,6 @@ fn ours(status: &str) -> ContainerState {
     ContainerState::Ours { status }
 }
 
-async fn the_answer_has_an_entry_for_every_name(world: &World) {
-    world.run_ours(&world.name(1)).await;
-    world.run_unmanaged(&world.name(2)).await;
-    let names: BTreeSet<_> = (0..4).map(|number| world.name(number)).collect();
-    let states = all_read(world.containers().observe(&names).await);
-    assert!(states.keys().eq(names.iter()), "the answer has an entry for every name");
-}
-
 async fn container_with_the_ownership_label_is_managed_and_has_a_state(world: &World) {
     world.run_ours(&world.name(0)).await;
     same!(state_of(world, &world.name(0)).await, ours("running"));
@@ -74,13 +66,14 @@ async fn an_unmanaged_container_is_never_removed(world: &World) {
     same!(state_of(world, &name).await, before, "it stays");
 }
 
-async fn managed_container_is_removed_in_any_state(world: &World) {
+async fn managed_container_is_removed_in_any_state_and_no_other_with_it(world: &World) {
     let [running, paused, left] = [0, 1, 2].map(|number| world.name(number));
     world.run_ours(&running).await;
     world.run_ours(&paused).await;
     world.pause(&paused).await;
     world.leave_ours(&left).await;
-    for name in [&running, &paused, &left] {
+    for (name, status) in [(&left, "exited"), (&paused, "paused"), (&running, "running")] {
+        same!(state_of(world, name).await, ours(status), "no other one was removed");
         for _ in ["what is there", "what is not there"] {
             world.containers().remove(name).await.done();
             same!(state_of(world, name).await, ContainerState::Absent);
@@ -90,18 +83,12 @@ async fn managed_container_is_removed_in_any_state(world: &World) {
     same!(state_of(world, &left).await, ours("running"), "the name can be taken again");
 }
 
-async fn removing_one_container_touches_no_other(world: &World) {
-    world.leave_ours(&world.name(0)).await;
-    world.run_ours(&world.name(1)).await;
-    world.containers().remove(&world.name(0)).await.done();
-    same!(state_of(world, &world.name(1)).await, ours("running"));
-}
-
-async fn looking_at_containers_changes_nothing(world: &World) {
+async fn the_answer_has_an_entry_for_every_name_and_reading_changes_nothing(world: &World) {
     world.run_ours(&world.name(0)).await;
     world.run_unmanaged(&world.name(1)).await;
     let names: BTreeSet<_> = (0..3).map(|number| world.name(number)).collect();
     let before = all_read(world.containers().observe(&names).await);
+    assert!(before.keys().eq(&names), "the answer has an entry for every name");
     for _ in 0..2 {
         same!(all_read(world.containers().observe(&names).await), before);
     }
@@ -134,12 +121,10 @@ async fn without_a_container_host_reading_is_unavailable(world: &World) -> Arran
 }
 
 suite! { container_runtime, ContainerWorld:
-    the_answer_has_an_entry_for_every_name,
+    the_answer_has_an_entry_for_every_name_and_reading_changes_nothing,
     container_with_the_ownership_label_is_managed_and_has_a_state,
     an_unmanaged_container_is_never_removed,
-    managed_container_is_removed_in_any_state,
-    removing_one_container_touches_no_other,
-    looking_at_containers_changes_nothing,
+    managed_container_is_removed_in_any_state_and_no_other_with_it,
     a_container_that_cannot_be_read_hides_no_other,
     without_a_container_host_reading_is_unavailable,
 }

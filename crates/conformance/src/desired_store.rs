@@ -32,12 +32,9 @@ pub trait DesiredWorld: HostWorld {
 
 type World = dyn DesiredWorld;
 
-async fn new_host_has_an_empty_desired_state(world: &World) {
+async fn exactly_the_recorded_specifications_are_loaded_unchanged(world: &World) {
     let desired = world.desired().load().await.done();
     assert!(desired.targets.is_empty(), "a new host has no desired companion");
-}
-
-async fn recorded_specification_is_loaded_unchanged(world: &World) {
     for number in 0..2 {
         world.install(&world.spec(number)).await;
     }
@@ -106,8 +103,7 @@ async fn a_record_that_may_not_be_read_is_denied_and_not_empty(world: &World) ->
 }
 
 suite! { desired_store, DesiredWorld:
-    new_host_has_an_empty_desired_state,
-    recorded_specification_is_loaded_unchanged,
+    exactly_the_recorded_specifications_are_loaded_unchanged,
     removal_is_recorded_with_its_hook,
     every_intent_has_a_greater_generation,
     intent_changes_no_other_companion,

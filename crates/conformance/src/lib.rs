@@ -55,9 +55,9 @@
 //!     "without_a_container_host_reading_is_unavailable",
 //! ]);
 //! // One case.
-//! let options = Options::only("removing_one_container_touches_no_other");
+//! let options = Options::only("an_unmanaged_container_is_never_removed");
 //! let report = container_runtime::check(&options, || async { MyWorld(FakeHost::default()) }).await;
-//! assert_eq!(report.held(), ["removing_one_container_touches_no_other"]);
+//! assert_eq!(report.held(), ["an_unmanaged_container_is_never_removed"]);
 //! # }
 //! ```
 //!

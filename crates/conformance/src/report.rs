@@ -37,8 +37,7 @@ impl fmt::Display for Entry {
         match outcome {
             Outcome::Held => write!(f, "held: {suite}::{case} ({:.1} s)", took.as_secs_f32()),
             Outcome::NotOfThisHost(missing) => {
-                let missing: Vec<String> = missing.iter().map(Trait::to_string).collect();
-                write!(f, "not of this host: {suite}::{case}: needs {}", missing.join(" and "))
+                write!(f, "not of this host: {suite}::{case}: needs {missing:?}")
             }
             Outcome::NotArranged(Unarranged(what)) => {
                 write!(f, "not run: {suite}::{case}: this world cannot arrange: {what}")
@@ -211,7 +210,7 @@ mod tests {
             text.contains(counts) && text.contains("this world cannot arrange: moon"),
             "{text}"
         );
-        assert!(text.contains("it_needs: needs holds by the operator"), "{text}");
+        assert!(text.contains("it_needs: needs [Holds]"), "{text}");
         assert!(catch_unwind(|| report.assert_held_but_for(&["it_is_not_run"])).is_err());
     }
 

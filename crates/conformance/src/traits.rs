@@ -1,7 +1,6 @@
 //! [`Trait`]: what some hosts have and others do not. A case declares those that it needs.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use companion_core::model::host::HostTraits;
 
@@ -67,24 +66,6 @@ impl Trait {
         ];
         let host = named.into_iter().filter_map(|(has, one)| has.then_some(one));
         host.chain(more.iter().copied()).collect()
-    }
-}
-
-impl fmt::Display for Trait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::LoadsUnits => "a reload that loads written units",
-            Self::KeepsFailures => "failures that are kept until a reset",
-            Self::RestartDelay => "a restart delay",
-            Self::TlsPerPull => "a choice of TLS verification per pull",
-            Self::Validator => "a validator of units",
-            Self::Holds => "holds by the operator",
-            Self::Overrides => "units that override others",
-            Self::StartLimit => "a start limit",
-            Self::FailedStarts => "failed starts that are remembered",
-            Self::Logs => "logs",
-            Self::Changes => "reported changes",
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use super::{World, ensure, observed, only_built, only_pulled, state};
 use crate::Arranged;
 use crate::assertions::{Done as _, same};
 
-pub(super) async fn image_with_copied_labels_is_not_current_and_is_replaced(
+pub(super) async fn image_with_copied_labels_is_never_current_and_is_replaced(
     world: &World,
 ) -> Arranged {
     let ours = ensure(world).await;
@@ -19,17 +19,10 @@ pub(super) async fn image_with_copied_labels_is_not_current_and_is_replaced(
     same!(ensure(world).await.id, ours.id);
     assert!(state(world).await.is_current(), "the image is current");
     same!(world.contacts().await, 0);
-    Ok(())
-}
-
-pub(super) async fn image_with_copied_labels_is_not_used_without_a_context(
-    world: &World,
-) -> Arranged {
-    ensure(world).await;
     world.sideload().await?;
     world.remove_contexts().await;
     world.publish("one").await;
-    assert!(!state(world).await.is_current(), "the image is not current");
+    assert!(!state(world).await.is_current(), "the image is not current without a context either");
     let image = ensure(world).await;
     assert_ne!(image.provenance, Provenance::Unmanaged, "another image is used");
     assert!(state(world).await.is_current(), "the image is current");

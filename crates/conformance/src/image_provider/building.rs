@@ -10,12 +10,6 @@ use super::{World, ensure, none_is_made, observed, only_built, state};
 use crate::Arranged;
 use crate::assertions::{Done as _, begin_and_drop, only, refused, same};
 
-pub(super) async fn an_image_that_nobody_made_is_absent_and_its_context_known(world: &World) {
-    let state = state(world).await;
-    same!(state.present, None);
-    assert!(state.context.is_some() && !state.is_current(), "there is a context: {state:?}");
-}
-
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     let other = CompanionName::new("another").unwrap();
     let sources =
@@ -26,11 +20,13 @@ pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     same!((&nothing.context, &nothing.present), (&None, &None));
 }
 
-pub(super) async fn the_first_context_that_exists_is_built_from(world: &World) {
-    let second = state(world).await.context;
+pub(super) async fn absent_image_is_built_from_the_first_context_that_exists(world: &World) {
+    let second = state(world).await;
+    same!(second.present, None);
+    assert!(second.context.is_some() && !second.is_current(), "there is a context: {second:?}");
     world.put_first_context().await;
     let first = state(world).await.context;
-    assert_ne!(first, second, "another context has another digest");
+    assert_ne!(first, second.context, "another context has another digest");
     let image = ensure(world).await;
     let context = first.unwrap();
     same!(image.provenance, Provenance::Built { context });
@@ -106,15 +102,6 @@ pub(super) async fn an_image_that_was_built_stays_current_when_its_context_is_re
     let state = state(world).await;
     assert!(state.is_current(), "the image is current: {state:?}");
     same!(ensure(world).await, image);
-    same!(world.contacts().await, 0);
-}
-
-pub(super) async fn an_image_that_was_removed_is_made_again(world: &World) {
-    ensure(world).await;
-    world.remove_images().await;
-    same!(state(world).await.present, None);
-    ensure(world).await;
-    assert!(state(world).await.is_current(), "the image is current");
     same!(world.contacts().await, 0);
 }
 

@@ -4,7 +4,7 @@ use companion_core::model::image::{ImageSource, Provenance, PullSource};
 use companion_core::ports::PortErrorKind;
 
 use super::{World, ensure, none_is_made, observed, only_built, only_pulled, state};
-use crate::Arranged;
+use crate::{Arranged, Trait};
 use crate::assertions::{Done as _, refused, same};
 
 pub(super) async fn reading_changes_nothing_and_contacts_no_registry(world: &World) {
@@ -28,7 +28,12 @@ pub(super) async fn an_image_with_a_context_is_built_from_it_without_a_registry(
     same!(image.provenance, Provenance::Built { context });
     same!(image.reference, world.source().build.unwrap().reference);
     same!(ensure(world).await, image, "it is not made again");
-    same!((self::state(world).await.dangling, world.contacts().await), (Vec::new(), 0));
+    same!(self::state(world).await.dangling, []);
+    world.remove_images().await;
+    same!(self::state(world).await.present, None);
+    ensure(world).await;
+    assert!(self::state(world).await.is_current(), "what was removed is made again");
+    same!(world.contacts().await, 0);
 }
 
 pub(super) async fn an_image_without_a_context_is_pulled(world: &World) {
@@ -77,15 +82,11 @@ pub(super) async fn a_later_build_that_fails_leaves_the_image_and_contacts_no_re
     same!(world.contacts().await, 0);
 }
 
-pub(super) async fn a_source_with_neither_context_nor_registry_is_not_found(world: &World) {
+pub(super) async fn image_that_neither_a_context_nor_a_registry_has_is_not_found(world: &World) {
     world.remove_contexts().await;
-    for source in [only_built(world), ImageSource::default()] {
+    for source in [only_built(world), only_pulled(world), ImageSource::default()] {
         none_is_made(world, &source, PortErrorKind::NotFound).await;
     }
-}
-
-pub(super) async fn an_image_that_the_registry_does_not_have_is_not_found(world: &World) {
-    none_is_made(world, &only_pulled(world), PortErrorKind::NotFound).await;
 }
 
 pub(super) async fn unreachable_registry_is_transient_until_it_is_back(world: &World) {
@@ -98,31 +99,16 @@ pub(super) async fn unreachable_registry_is_transient_until_it_is_back(world: &W
     same!(observed(world, &source).await.done().present, Some(image));
 }
 
-pub(super) async fn an_untrusted_registry_is_refused(world: &World) {
-    world.publish("one").await;
-    world.distrust_registry().await;
-    let source = only_pulled(world);
-    assert!(world.images().ensure(&source).await.is_err(), "the certificate is not trusted");
-    same!(observed(world, &source).await.done().present, None);
-}
-
 pub(super) async fn untrusted_registry_is_contacted_only_if_permitted(world: &World) {
     world.publish("one").await;
     world.distrust_registry().await;
     let mut source = only_pulled(world);
-    source.pull.as_mut().unwrap().verify_tls = false;
-    world.images().ensure(&source).await.done();
-}
-
-pub(super) async fn a_first_build_that_fails_while_the_registry_is_down_leaves_nothing(
-    world: &World,
-) {
-    world.publish("one").await;
-    world.break_build().await;
-    world.registry_down().await;
-    let made = world.images().ensure(&world.source()).await;
-    assert!(made.is_err(), "neither the build nor the pull can succeed");
-    same!(state(world).await.present, None);
+    assert!(world.images().ensure(&source).await.is_err(), "the certificate is not trusted");
+    same!(observed(world, &source).await.done().present, None);
+    if world.traits().contains(&Trait::TlsPerPull) {
+        source.pull.as_mut().unwrap().verify_tls = false;
+        world.images().ensure(&source).await.done();
+    }
 }
 
 pub(super) async fn a_build_that_fails_for_an_image_that_no_registry_has_is_invalid(world: &World) {
@@ -137,6 +123,11 @@ pub(super) async fn a_first_build_that_fails_is_made_up_for_by_a_pull_until_it_i
 ) {
     world.publish("one").await;
     world.break_build().await;
+    world.registry_down().await;
+    let made = world.images().ensure(&world.source()).await;
+    assert!(made.is_err(), "neither the build nor the pull can succeed");
+    same!(state(world).await.present, None);
+    world.registry_up().await;
     let pulled = ensure(world).await;
     same!(pulled.reference, world.source().pull.unwrap().reference);
     same!(pulled.provenance, Provenance::External);

@@ -11,24 +11,26 @@ use super::{
 };
 use crate::assertions::same;
 
-pub(super) async fn a_program_that_was_killed_waits_for_its_next_start_and_comes_back(
-    world: &World,
-) {
+pub(super) async fn frozen_program_is_up_until_it_is_thawed_restarted_or_stopped(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    let state = kill_and_await_restart(world, &unit.name).await;
-    same!((state.restarts, state.running), (1, Some(unit.revision)));
-}
-
-pub(super) async fn a_frozen_program_is_up_and_frozen(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
     world.freeze(&unit.name).await;
     let state = state_of(world, &unit.name).await;
     assert!(state.is_up() && state.frozen, "a frozen service is up and frozen: {state:?}");
+    start(world, &unit.name).await;
+    assert!(state_of(world, &unit.name).await.frozen, "a start thaws nothing");
+    world.thaw(&unit.name).await;
+    is_untouched(world, &unit.name, &before).await;
+    world.freeze(&unit.name).await;
     restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
     assert!(state.is_up() && !state.frozen, "a restart thaws it: {state:?}");
+    world.freeze(&unit.name).await;
+    stop(world, &unit.name).await;
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down() && !state.frozen, "a stop ends a frozen service: {state:?}");
+    start(world, &unit.name).await;
 }
 
 pub(super) async fn a_program_that_ends_well_is_not_started_again_where_only_failures_are(
@@ -89,12 +91,12 @@ pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(wor
     same!((state.is_up(), state.restarts), (true, 0), "a restart is no automatic one");
 }
 
-pub(super) async fn automatic_restarts_are_counted_until_the_next_start(world: &World) {
+pub(super) async fn killed_program_comes_back_and_its_restarts_are_counted(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     for expected in 1..=2 {
         let state = kill_and_await_restart(world, &unit.name).await;
-        same!(state.restarts, expected, "automatic restarts are counted");
+        same!((state.restarts, state.running), (expected, Some(unit.revision)));
     }
     restart(world, &unit.name).await;
     same!(state_of(world, &unit.name).await.restarts, 0, "a requested restart resets the count");
@@ -112,37 +114,6 @@ pub(super) async fn what_runs_after_its_unit_vanished_is_not_started_again(world
         "what has no unit is not restarted: {state:?}"
     );
     same!(state.unit, LoadedUnit::Absent, "a unit without a file is absent");
-}
-
-pub(super) async fn unfrozen_program_is_the_same_run(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    let before = state_of(world, &unit.name).await;
-    world.freeze(&unit.name).await;
-    // It runs, if frozen.
-    start(world, &unit.name).await;
-    assert!(state_of(world, &unit.name).await.frozen, "a start thaws nothing");
-    world.thaw(&unit.name).await;
-    is_untouched(world, &unit.name, &before).await;
-}
-
-pub(super) async fn a_frozen_program_can_be_stopped(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    world.freeze(&unit.name).await;
-    stop(world, &unit.name).await;
-    let state = state_of(world, &unit.name).await;
-    assert!(state.is_down() && !state.frozen, "a stop ends a frozen service: {state:?}");
-    start(world, &unit.name).await;
-}
-
-pub(super) async fn killing_one_program_ends_no_other(world: &World) {
-    let (one, other) = (world.unit(0), world.unit(1));
-    run(world, &one).await;
-    run(world, &other).await;
-    let before = state_of(world, &one.name).await;
-    kill_and_await_restart(world, &other.name).await;
-    is_untouched(world, &one.name, &before).await;
 }
 
 pub(super) async fn what_does_not_run_has_been_up_for_no_time(world: &World) {

@@ -53,18 +53,14 @@ pub(super) async fn a_failed_unit_stays_failed_until_it_is_reset(world: &World) 
     }
 }
 
-pub(super) async fn resetting_what_did_not_fail_or_is_not_loaded_is_a_success(world: &World) {
-    let unit = world.unit(0);
-    world.services().reset_failed(&unit.name).await.done();
-    run(world, &unit).await;
-    world.services().reset_failed(&unit.name).await.done();
-    assert!(state_of(world, &unit.name).await.is_up(), "a reset touches no service that is up");
-}
-
-pub(super) async fn a_held_unit_says_so_and_is_not_started_before_it_is_released(
+pub(super) async fn held_unit_can_be_stopped_and_is_not_started_before_it_is_released(
     world: &World,
 ) -> Arranged {
     let unit = world.unit(0);
+    world.hold(&unit.name).await?;
+    stop(world, &unit.name).await;
+    assert!(state_of(world, &unit.name).await.is_down(), "what is held and does not run is down");
+    world.release(&unit.name).await?;
     load(world, &unit).await;
     world.hold(&unit.name).await?;
     assert!(
@@ -77,6 +73,15 @@ pub(super) async fn a_held_unit_says_so_and_is_not_started_before_it_is_released
     world.release(&unit.name).await?;
     same!(state_of(world, &unit.name).await.loaded(), Some(unit.revision), "it is released");
     start(world, &unit.name).await;
+    world.hold(&unit.name).await?;
+    let state = state_of(world, &unit.name).await;
+    assert!(
+        state.is_up() && matches!(state.unit, LoadedUnit::Held { .. }),
+        "a hold ends nothing that runs, and is reported: {state:?}"
+    );
+    same!(state.running, Some(unit.revision), "it runs the same revision");
+    stop(world, &unit.name).await;
+    assert!(!state_of(world, &unit.name).await.is_up(), "a held service can be stopped");
     Ok(())
 }
 
@@ -119,41 +124,16 @@ pub(super) async fn a_failed_unit_whose_file_is_removed_is_forgotten_by_a_reset(
     same!(state_of(world, &unit.name).await, ServiceState::absent());
 }
 
-pub(super) async fn resetting_a_healthy_unit_touches_no_run_and_forgets_its_restarts(
-    world: &World,
-) {
+pub(super) async fn resetting_what_did_not_fail_only_forgets_its_restarts(world: &World) {
     let unit = world.unit(0);
+    // It is not even loaded.
+    world.services().reset_failed(&unit.name).await.done();
     run(world, &unit).await;
     let before = kill_and_await_restart(world, &unit.name).await;
     world.services().reset_failed(&unit.name).await.done();
     let after = state_of(world, &unit.name).await;
     same!((after.run_id, after.running), (before.run_id, before.running), "a reset touches no run");
     same!((before.restarts, after.restarts), (1, 0), "a reset forgets the restarts");
-}
-
-pub(super) async fn holding_ends_nothing_that_runs_and_it_can_be_stopped(
-    world: &World,
-) -> Arranged {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    world.hold(&unit.name).await?;
-    let state = state_of(world, &unit.name).await;
-    assert!(
-        state.is_up() && matches!(state.unit, LoadedUnit::Held { .. }),
-        "a hold ends nothing that runs, and is reported: {state:?}"
-    );
-    same!(state.running, Some(unit.revision), "it runs the same revision");
-    stop(world, &unit.name).await;
-    assert!(!state_of(world, &unit.name).await.is_up(), "a held service can be stopped");
-    Ok(())
-}
-
-pub(super) async fn stopping_what_is_held_and_does_not_run_is_done(world: &World) -> Arranged {
-    let name = world.unit(0).name;
-    world.hold(&name).await?;
-    stop(world, &name).await;
-    assert!(state_of(world, &name).await.is_down(), "what is held and does not run is down");
-    Ok(())
 }
 
 pub(super) async fn a_unit_that_waits_long_between_restarts_has_no_start_limit(world: &World) {

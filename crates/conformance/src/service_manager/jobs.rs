@@ -45,7 +45,7 @@ pub(super) async fn starting_what_runs_is_done_and_changes_nothing(world: &World
     same!(state.running, Some(unit.revision), "it still runs what it ran");
 }
 
-pub(super) async fn a_stopped_unit_is_down_and_stays_loaded(world: &World) {
+pub(super) async fn a_stopped_unit_is_down_and_stays_loaded_and_stopped(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     stop(world, &unit.name).await;
@@ -57,25 +57,17 @@ pub(super) async fn a_stopped_unit_is_down_and_stays_loaded(world: &World) {
         "its unit stays loaded, and nothing runs"
     );
     stop(world, &unit.name).await;
-}
-
-pub(super) async fn a_restart_starts_what_does_not_run(world: &World) {
-    let unit = world.unit(0);
-    load(world, &unit).await;
-    restart(world, &unit.name).await;
-    assert!(state_of(world, &unit.name).await.is_up(), "a restart starts what does not run");
-}
-
-pub(super) async fn a_job_that_is_dropped_goes_on(world: &World) {
-    let unit = world.unit(0);
-    load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.done());
-    becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
+    load_all(world).await;
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down(), "a reload starts nothing that was stopped: {state:?}");
+    same!((state.run, state.has_failed()), (RunState::Down, false), "a stop is no failure");
 }
 
 pub(super) async fn each_start_is_another_run(world: &World) {
     let unit = world.unit(0);
-    run(world, &unit).await;
+    load(world, &unit).await;
+    restart(world, &unit.name).await;
+    assert!(state_of(world, &unit.name).await.is_up(), "a restart starts what does not run");
     let mut seen = Vec::new();
     for number in 0..3 {
         match number {
@@ -102,15 +94,17 @@ pub(super) async fn each_start_is_another_run(world: &World) {
     assert!(!seen.contains(&run_id), "started by the service manager: {seen:?}");
 }
 
-pub(super) async fn two_jobs_of_one_unit_are_both_done(world: &World) {
+pub(super) async fn two_jobs_of_one_unit_are_both_done_whoever_waits(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     let (services, another) = (world.services(), world.another());
     for verb in [Verb::Start, Verb::Stop] {
         let one = services.begin(&unit.name, verb).await.done();
         let other = another.begin(&unit.name, verb).await.done();
-        services.wait(one).await.done();
-        another.wait(other).await.done();
+        services.wait(other).await.done();
+        for _ in ["the first time", "again"] {
+            another.wait(one.clone()).await.done();
+        }
         let state = state_of(world, &unit.name).await;
         same!((state.is_up(), state.is_down()), (verb == Verb::Start, verb == Verb::Stop));
     }
@@ -170,16 +164,6 @@ pub(super) async fn program_that_ignores_a_stop_is_killed_and_the_stop_is_done(w
     );
 }
 
-pub(super) async fn the_end_of_a_job_is_seen_by_another_instance(world: &World) {
-    let unit = world.unit(0);
-    load(world, &unit).await;
-    let started = world.services().begin(&unit.name, Verb::Start).await.done();
-    for _ in ["the first time", "again"] {
-        world.another().wait(started.clone()).await.done();
-    }
-    assert!(state_of(world, &unit.name).await.is_up(), "the end of the job was the start");
-}
-
 pub(super) async fn a_job_of_nobody_is_invalid(world: &World) {
     let job = Job { id: "nobody's".to_owned(), companion: world.unit(0).name };
     refused(world.services().wait(job).await, PortErrorKind::Invalid);
@@ -204,27 +188,18 @@ pub(super) async fn jobs_of_several_units_run_concurrently(world: &World) {
     }
 }
 
-pub(super) async fn one_units_jobs_do_not_touch_another_unit(world: &World) {
+pub(super) async fn what_happens_to_one_unit_touches_no_other(world: &World) {
     let (one, other) = (world.unit(0), world.unit(1));
     run(world, &one).await;
     let before = state_of(world, &one.name).await;
     run(world, &other).await;
     restart(world, &other.name).await;
+    kill_and_await_restart(world, &other.name).await;
     stop(world, &other.name).await;
     if has(world, Trait::KeepsFailures) {
         world.services().reset_failed(&other.name).await.done();
     }
     is_untouched(world, &one.name, &before).await;
-}
-
-pub(super) async fn a_stopped_unit_stays_stopped_through_a_reload(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    stop(world, &unit.name).await;
-    world.services().reload().await.done();
-    let state = state_of(world, &unit.name).await;
-    assert!(state.is_down(), "a reload starts nothing that was stopped: {state:?}");
-    same!((state.run, state.has_failed()), (RunState::Down, false), "a stop is no failure");
 }
 
 pub(super) async fn a_job_that_is_not_waited_for_long_enough_may_yet_be_done(

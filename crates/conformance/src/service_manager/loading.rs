@@ -8,17 +8,12 @@ use super::{World, has, is_untouched, load, load_all, restart, run, state_of, st
 use crate::assertions::{Done as _, all_read, refused, same};
 use crate::{Arranged, Trait};
 
-pub(super) async fn a_unit_that_nobody_wrote_is_absent(world: &World) {
-    let unit = world.unit(0);
-    load_all(world).await;
-    same!(state_of(world, &unit.name).await, ServiceState::absent());
-}
-
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     load(world, &world.unit(1)).await;
     let names: BTreeSet<_> = (0..4).map(|number| world.unit(number).name).collect();
     let states = all_read(world.services().observe(&names).await);
     assert!(states.keys().eq(names.iter()), "the answer has an entry for every name");
+    same!(states[&world.unit(0).name], ServiceState::absent(), "nobody wrote it");
     let nobody = world.services().observe(&BTreeSet::new()).await;
     assert!(nobody.is_empty(), "the answer about no name is empty");
 }
@@ -55,14 +50,6 @@ pub(super) async fn a_unit_that_is_shadowed_is_from_elsewhere(world: &World) -> 
     Ok(())
 }
 
-pub(super) async fn a_reload_does_not_touch_what_runs(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    let before = state_of(world, &unit.name).await;
-    world.services().reload().await.done();
-    is_untouched(world, &unit.name, &before).await;
-}
-
 pub(super) async fn a_newer_unit_reaches_the_process_by_a_load_and_a_restart(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
@@ -82,18 +69,25 @@ pub(super) async fn a_newer_unit_reaches_the_process_by_a_load_and_a_restart(wor
 }
 
 pub(super) async fn an_invalid_unit_fails_no_load_and_hides_no_other(world: &World) {
-    let (refused, sound) = (world.unit(0), world.unit(1));
-    world.write_refused(&refused.name).await;
+    let (running, refused, sound) = (world.unit(0), world.unit(1), world.unit(2));
+    run(world, &running).await;
+    for refused in [&running, &refused] {
+        world.write_refused(&refused.name).await;
+    }
     load(world, &sound).await;
-    let state = state_of(world, &refused.name).await;
-    same!(state.unit, LoadedUnit::Absent, "a unit that the host cannot use is absent");
+    for (refused, revision) in [(&running, Some(running.revision)), (&refused, None)] {
+        let state = state_of(world, &refused.name).await;
+        same!(state.unit, LoadedUnit::Absent, "a unit that the host cannot use is absent");
+        same!(state.running, revision, "its service runs on with its revision");
+    }
     let state = state_of(world, &sound.name).await;
     same!(state.loaded(), Some(sound.revision), "another unit is loaded nevertheless");
 }
 
-pub(super) async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world: &World) {
+pub(super) async fn unit_whose_file_vanished_runs_on_until_it_comes_back_or_is_stopped(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
     unload(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
     same!(state.unit, LoadedUnit::Absent, "a unit without a file is absent");
@@ -103,6 +97,12 @@ pub(super) async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world
         (None, Some(unit.revision)),
         "nothing is loaded, and the revision that runs is still reported"
     );
+    load(world, &unit).await;
+    let state = state_of(world, &unit.name).await;
+    same!(state.loaded(), Some(unit.revision), "a unit that comes back is loaded");
+    same!((state.running, state.run_id), (before.running, before.run_id));
+    same!(state.restarts, 0, "its return counts as no restart");
+    unload(world, &unit.name).await;
     stop(world, &unit.name).await;
     assert!(!state_of(world, &unit.name).await.is_up(), "a service without a unit can be stopped");
 }
@@ -128,18 +128,6 @@ pub(super) async fn a_reload_forgets_a_unit_whose_file_is_removed_and_that_does_
     same!(state_of(world, &unit.name).await, ServiceState::absent());
 }
 
-pub(super) async fn a_unit_that_comes_back_finds_what_ran_on(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    let before = state_of(world, &unit.name).await;
-    unload(world, &unit.name).await;
-    load(world, &unit).await;
-    let state = state_of(world, &unit.name).await;
-    same!(state.loaded(), Some(unit.revision), "a unit that comes back is loaded");
-    same!((state.running, state.run_id), (before.running, before.run_id));
-    same!(state.restarts, 0, "its return counts as no restart");
-}
-
 pub(super) async fn a_reload_without_a_change_changes_nothing(world: &World) {
     let (loaded, running) = (world.unit(0), world.unit(1));
     load(world, &loaded).await;
@@ -163,16 +151,6 @@ pub(super) async fn concurrent_reloads_both_load_the_current_files(world: &World
     same!(state_of(world, &unit.name).await.loaded(), Some(unit.revision));
 }
 
-pub(super) async fn invalid_unit_is_absent_and_keeps_running(world: &World) {
-    let unit = world.unit(0);
-    run(world, &unit).await;
-    world.write_refused(&unit.name).await;
-    load_all(world).await;
-    let state = state_of(world, &unit.name).await;
-    same!(state.unit, LoadedUnit::Absent, "a unit that the host cannot use is absent");
-    same!(state.running, Some(unit.revision), "its service runs on with its revision");
-}
-
 pub(super) async fn what_another_instance_loaded_is_seen_by_this_one(world: &World) {
     let unit = world.unit(0);
     world.write(&unit).await;
@@ -180,20 +158,11 @@ pub(super) async fn what_another_instance_loaded_is_seen_by_this_one(world: &Wor
     same!(state_of(world, &unit.name).await.loaded(), Some(unit.revision));
 }
 
-pub(super) async fn an_unmanaged_unit_names_no_revision(world: &World) {
+pub(super) async fn an_unmanaged_unit_and_its_service_name_no_revision(world: &World) -> Arranged {
     let name = world.unit(0).name;
     world.write_unmanaged(&name).await;
     load_all(world).await;
-    let state = state_of(world, &name).await;
-    same!(state.unit, LoadedUnit::FromStore { revision: None });
-}
-
-pub(super) async fn an_unmanaged_service_that_somebody_started_names_no_revision(
-    world: &World,
-) -> Arranged {
-    let name = world.unit(0).name;
-    world.write_unmanaged(&name).await;
-    load_all(world).await;
+    same!(state_of(world, &name).await.unit, LoadedUnit::FromStore { revision: None });
     world.start_unmanaged(&name).await?;
     let state = state_of(world, &name).await;
     assert!(state.is_up(), "the unmanaged service runs: {state:?}");

@@ -15,22 +15,6 @@ use super::{
 use crate::Arranged;
 use crate::assertions::{Done as _, same};
 
-pub(super) async fn an_empty_store_lists_nothing_and_every_name_in_it_is_absent(world: &World) {
-    lists(world, []).await;
-    is_absent(world, &world.unit(0)).await;
-}
-
-pub(super) async fn a_unit_that_is_compared_with_none_or_another_one_is_outdated(world: &World) {
-    let unit = written(world, 0).await;
-    let mut other = unit.clone();
-    other.container.read_only_root = !other.container.read_only_root;
-    let revision = unit.revision;
-    for wanted in [None, Some(&other)] {
-        let state = state_of(world, &unit.name, wanted).await;
-        same!(state, UnitFileState::Outdated { revision });
-    }
-}
-
 pub(super) async fn a_unit_is_compared_under_the_restart_epoch_that_its_file_names(world: &World) {
     let mut unit = world.unit(0);
     unit.revision = unit.revision.with_restart_epoch(3);
@@ -41,27 +25,28 @@ pub(super) async fn a_unit_is_compared_under_the_restart_epoch_that_its_file_nam
     same!(state, UnitFileState::Current { revision });
 }
 
-pub(super) async fn an_edited_unit_is_drifted_and_still_names_its_revision(world: &World) {
-    let unit = written(world, 0).await;
-    world.edit(&unit.name).await;
-    let (revision, state) = (Some(unit.revision), state_of(world, &unit.name, Some(&unit)).await);
-    same!(state, UnitFileState::Drifted { revision });
-    lists(world, [&unit.name]).await;
-}
-
-pub(super) async fn an_edited_unit_that_everyone_may_write_is_drifted(world: &World) {
-    let unit = written(world, 0).await;
-    world.expose(&unit.name).await;
-    let mut other = unit.clone();
-    other.container.read_only_root = !other.container.read_only_root;
-    let revision = unit.revision;
-    let state = state_of(world, &unit.name, Some(&other)).await;
-    same!(state, UnitFileState::Outdated { revision }, "nobody edited it yet");
-    world.edit(&unit.name).await;
-    let revision = Some(revision);
-    for wanted in [Some(&unit), Some(&other), None] {
-        let state = state_of(world, &unit.name, wanted).await;
-        same!(state, UnitFileState::Drifted { revision });
+pub(super) async fn an_edited_unit_is_drifted_whatever_its_mode_and_a_write_restores_it(
+    world: &World,
+) {
+    for is_exposed in [false, true] {
+        let unit = written(world, 0).await;
+        let mut other = unit.clone();
+        other.container.read_only_root = !other.container.read_only_root;
+        let revision = unit.revision;
+        if is_exposed {
+            world.expose(&unit.name).await;
+            let state = state_of(world, &unit.name, Some(&other)).await;
+            same!(state, UnitFileState::Outdated { revision }, "nobody edited it yet");
+        }
+        world.edit(&unit.name).await;
+        let revision = Some(revision);
+        for wanted in [Some(&unit), Some(&other), None] {
+            let state = state_of(world, &unit.name, wanted).await;
+            same!(state, UnitFileState::Drifted { revision });
+        }
+        lists(world, [&unit.name]).await;
+        world.store().write(&unit).await.done();
+        is_current(world, &unit).await;
     }
 }
 
@@ -71,6 +56,8 @@ pub(super) async fn a_file_without_a_byte_is_drifted_and_not_listed(world: &Worl
     let state = state_of(world, &unit.name, Some(&unit)).await;
     same!(state, UnitFileState::Drifted { revision: None });
     lists(world, []).await;
+    world.store().write(&unit).await.done();
+    is_current(world, &unit).await;
 }
 
 pub(super) async fn a_name_that_cannot_be_read_hides_no_other(world: &World) {
@@ -95,19 +82,11 @@ pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     assert!(nobody.is_empty(), "the answer about no name is empty");
 }
 
-pub(super) async fn every_name_has_a_location_of_its_own(world: &World) {
-    let units = [world.unit(0), world.unit(1)];
-    world.store().write(&units[0]).await.done();
-    let names = units.map(|unit| (unit.name.clone(), Some(unit)));
-    let files = world.store().observe(&names.into()).await;
-    let mut locations: Vec<String> =
-        files.into_values().map(|file| file.unwrap().location).collect();
-    locations.dedup();
-    same!(locations.len(), 2, "each name has a separate location: {locations:?}");
-}
-
 pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
     let unit = written(world, 0).await;
+    let revision = unit.revision;
+    let unasked = state_of(world, &unit.name, None).await;
+    same!(unasked, UnitFileState::Outdated { revision });
     let changes: [fn(&mut UnitSpec); 8] = [
         |unit| unit.description.push_str(", newer"),
         |unit| unit.image = ImageId::new(&"a".repeat(64)).unwrap(),
@@ -124,7 +103,6 @@ pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
         let mut other = unit.clone();
         change(&mut other);
         let state = state_of(world, &unit.name, Some(&other)).await;
-        let revision = unit.revision;
         same!(state, UnitFileState::Outdated { revision }, "change {number}");
     }
 }
@@ -163,10 +141,10 @@ pub(super) async fn listing_returns_exactly_the_managed_units(world: &World) {
     same!(world.store().list().await.done(), ours);
 }
 
-pub(super) async fn location_is_the_same_in_every_state(world: &World) {
-    let unit = world.unit(0);
-    world.store().write(&world.unit(1)).await.done();
+pub(super) async fn every_name_has_its_location_in_every_state(world: &World) {
+    let (unit, other) = (world.unit(0), written(world, 1).await);
     let absent = location_of(world, &unit.name).await;
+    assert_ne!(location_of(world, &other.name).await, absent, "each name has a separate location");
     world.store().write(&unit).await.done();
     same!(location_of(world, &unit.name).await, absent);
     world.truncate(&unit.name).await;
@@ -201,7 +179,9 @@ pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
     Ok(())
 }
 
-pub(super) async fn missing_store_is_empty_and_created_by_a_write(world: &World) {
+pub(super) async fn new_or_missing_store_is_empty_and_created_by_a_write(world: &World) {
+    lists(world, []).await;
+    is_absent(world, &world.unit(0)).await;
     let unit = written(world, 0).await;
     world.lose_store().await;
     lists(world, []).await;

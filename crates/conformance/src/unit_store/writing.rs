@@ -8,12 +8,6 @@ use super::{World, is_absent, is_current, lists, newer, observed, state_of, writ
 use crate::Arranged;
 use crate::assertions::{Done as _, begin_and_drop, refused, same};
 
-pub(super) async fn a_written_unit_is_current_and_listed(world: &World) {
-    let unit = written(world, 0).await;
-    is_current(world, &unit).await;
-    lists(world, [&unit.name]).await;
-}
-
 pub(super) async fn writing_the_same_unit_again_changes_nothing(world: &World) {
     let unit = written(world, 0).await;
     let before = world.trace(&unit.name).await;
@@ -36,19 +30,6 @@ pub(super) async fn unit_writable_by_others_is_wrong_mode_and_fixed_by_a_write(w
     same!(state, UnitFileState::WrongMode { revision }, "others may write it");
     world.store().write(&unit).await.done();
     is_current(world, &unit).await;
-}
-
-pub(super) async fn writing_over_a_drifted_unit_restores_it(world: &World) {
-    for number in 0..3 {
-        let unit = written(world, 0).await;
-        match number {
-            0 => world.edit(&unit.name).await,
-            1 => world.truncate(&unit.name).await,
-            _ => world.expose(&unit.name).await,
-        }
-        world.store().write(&unit).await.done();
-        is_current(world, &unit).await;
-    }
 }
 
 pub(super) async fn a_removed_unit_leaves_nothing_and_can_be_written_again(world: &World) {
@@ -187,20 +168,14 @@ pub(super) async fn of_two_writes_at_once_one_is_left_whole(world: &World) {
     assert!(matches!(state, UnitFileState::Current { .. }), "the unit is whole: {state:?}");
 }
 
-pub(super) async fn without_a_validator_only_writes_fail(world: &World) -> Arranged {
+pub(super) async fn without_a_validator_only_writes_of_changes_fail(world: &World) -> Arranged {
     let unit = written(world, 0).await;
     world.remove_validator().await?;
     refused(world.store().write(&newer(&unit)).await, PortErrorKind::Unavailable);
+    world.store().write(&unit).await.done();
     is_current(world, &unit).await;
     world.store().remove(&unit.name).await.done();
     lists(world, []).await;
-    Ok(())
-}
-
-pub(super) async fn writing_an_unchanged_unit_skips_validation(world: &World) -> Arranged {
-    let unit = written(world, 0).await;
-    world.remove_validator().await?;
-    world.store().write(&unit).await.done();
     Ok(())
 }
 
