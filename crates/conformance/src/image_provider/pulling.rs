@@ -4,8 +4,8 @@ use companion_core::model::image::{ImageSource, Provenance, PullSource};
 use companion_core::ports::PortErrorKind;
 
 use super::{World, ensure, none_is_made, observed, only_built, only_pulled, state};
-use crate::{Arranged, Trait};
 use crate::assertions::{Done as _, refused, same};
+use crate::{Arranged, Trait};
 
 pub(super) async fn reading_changes_nothing_and_contacts_no_registry(world: &World) {
     world.publish("one").await;

@@ -84,7 +84,9 @@ pub(super) async fn an_invalid_unit_fails_no_load_and_hides_no_other(world: &Wor
     same!(state.loaded(), Some(sound.revision), "another unit is loaded nevertheless");
 }
 
-pub(super) async fn unit_whose_file_vanished_runs_on_until_it_comes_back_or_is_stopped(world: &World) {
+pub(super) async fn unit_whose_file_vanished_runs_on_until_it_comes_back_or_is_stopped(
+    world: &World,
+) {
     let unit = world.unit(0);
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;
