@@ -98,10 +98,12 @@ const CATALOG_FIELDS: [&str; 29] = [
 fn catalog_with(field: &str, text: &str) -> String {
     let usual = ["name = \"my-ui\"", "apps = [\"a\"]", "image = { base = \"my-ui\" }"];
     let key = |line: &str| line.split(' ').next().map(str::to_owned);
-    let others = usual.into_iter().filter(|line| key(line) != key(field));
     let own = field.replace("VALUE", &toml_string(text));
-    let lines: Vec<_> = ["[[companion]]", &own].into_iter().chain(others).collect();
-    lines.join("\n")
+    let mut catalog = format!("[[companion]]\n{own}\n");
+    for line in usual.into_iter().filter(|line| key(line) != key(field)) {
+        catalog += &format!("{line}\n");
+    }
+    catalog
 }
 
 #[test]
