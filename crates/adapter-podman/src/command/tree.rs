@@ -18,9 +18,6 @@ use tokio::time::{Instant, sleep};
 /// How often a terminating process is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Number of steps of a grace period.
-const STEPS: u32 = 5;
-
 /// How long descendants may outlive their ancestor.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 
@@ -36,7 +33,6 @@ pub(super) struct Process {
 struct Member {
     process: Process,
     handle: OwnedFd,
-    asked: bool,
 }
 
 /// A process that leads its own group, and all its descendants, the leader first.
@@ -47,22 +43,18 @@ impl Tree {
     pub(crate) fn of(leader: Pid) -> Self {
         let open = |process: Process| {
             let handle = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
-            Some(Member { process, handle, asked: false })
+            Some(Member { process, handle })
         };
         let all = with_descendants(&table(), leader.as_raw_nonzero().get());
         Self(all.into_iter().filter_map(open).collect())
     }
 
-    /// Sends SIGTERM to the innermost processes of the group that have not received it yet. The outer processes are
-    /// signalled only after the inner ones have ended.
-    pub(crate) fn ask(&mut self) {
-        let alive = self.0.iter().filter(|member| alive(&member.handle));
-        let innermost = innermost(&alive.map(|member| member.process).collect::<Vec<_>>());
-        for member in &mut self.0 {
-            if !member.asked && innermost.contains(&member.process) {
-                member.asked = true;
-                signal(&member.handle, Signal::TERM);
-            }
+    /// Sends SIGTERM to the innermost processes of the group: the outer ones then fail, and clean up.
+    pub(crate) fn ask(&self) {
+        let alive = || self.0.iter().filter(|member| alive(&member.handle));
+        let innermost = innermost(&alive().map(|member| member.process).collect::<Vec<_>>());
+        for member in alive().filter(|member| innermost.contains(&member.process)) {
+            signal(&member.handle, Signal::TERM);
         }
     }
 
@@ -78,14 +70,10 @@ impl Tree {
 
     /// Terminates the tree within about `grace`, and returns when the leader can be reaped.
     ///
-    /// Half of the grace period is for SIGTERM from the inside out, in steps that give the outer processes time to
-    /// clean up.
-    pub(crate) async fn end(mut self, grace: Duration) {
-        let softly = Instant::now() + grace / 2;
+    /// Half of the grace period is for the outer processes to clean up after the innermost ones have ended.
+    pub(crate) async fn end(self, grace: Duration) {
         self.ask();
-        while !self.first_ended(1, grace / STEPS).await && Instant::now() < softly {
-            self.ask();
-        }
+        self.first_ended(1, grace / 2).await;
         self.signal_group(Signal::TERM);
         self.first_ended(1, grace / 2).await;
         self.signal_group(Signal::KILL);
