@@ -80,7 +80,7 @@ fn pause(one: Companion) {
 type Case = (&'static str, Companion, fn(Companion));
 
 #[test]
-fn harmed_container_or_service_is_replaced() {
+fn affected_container_or_service_is_replaced() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     let cases: [Case; 6] = [

@@ -105,11 +105,15 @@ async fn a_start_between_a_write_and_its_reload_is_a_violation() {
     bench.host.delete_unit(bench.name());
     bench.host.write(&unit).await.unwrap();
     bench.restart().await.unwrap();
-    assert_eq!(kinds(&bench), [], "what is loaded is what was written");
+    let starts = || {
+        let all = bench.host.all_violations();
+        all.iter().filter(|one| one.kind == ViolationKind::StartBeforeReload).count()
+    };
+    assert_eq!(starts(), 0, "what is loaded is what was written");
     unit.description = "Another page".to_owned();
     bench.host.write(&unit).await.unwrap();
     bench.restart().await.unwrap();
-    assert_eq!(kinds(&bench), [ViolationKind::StartBeforeReload]);
+    assert_eq!(starts(), 1);
 }
 
 #[tokio::test(start_paused = true)]
