@@ -61,7 +61,16 @@ for_real!(
     image_provider,
     crate::images::Images::new,
     tokio::test,
-    ["present_image_survives_a_power_loss"]
+    [
+        "image_with_copied_labels_is_never_current_and_is_replaced",
+        "lost_image_returns_without_build_or_registry",
+        "lost_image_of_an_older_context_returns_while_its_build_fails",
+        "lost_pulled_image_returns_without_its_registry",
+        "taken_name_returns_to_the_image_without_a_build",
+        "archive_that_was_replaced_is_not_restored",
+        "archive_of_an_unneeded_image_is_removed",
+        "present_image_survives_a_power_loss"
+    ]
 );
 for_real!(
     container_runtime,

@@ -193,7 +193,7 @@ fn second_setup_and_dry_run_change_nothing() {
     assert!(ran.stdout.contains("planned    unit: replace "), "{ran}");
     assert_eq!(traces(), before);
     let ran = companion(&["setup"]).exits(0);
-    assert!(ran.stdout.contains("restarted, because its unit changed"), "{ran}");
+    assert!(ran.stdout.contains("service: restart, because its unit changed"), "{ran}");
     assert_ne!(traces(), before);
     assert!(companion(&["setup"]).exits(0).stdout.contains("\nnothing was changed\n"));
 }
@@ -208,7 +208,7 @@ fn setup_restarts_only_the_daemon_after_a_program_upgrade() {
     let doctor = companion(&["doctor"]).exits(0);
     assert!(doctor.stdout.contains("was replaced after the daemon started"), "{doctor}");
     let ran = companion(&["setup"]).exits(0);
-    assert!(ran.stdout.contains("restarted, because its program was replaced"), "{ran}");
+    assert!(ran.stdout.contains("service: restart, because its program was replaced"), "{ran}");
     assert_ne!(traces(), before);
     assert_eq!(node::containers(), containers);
     let doctor = companion(&["doctor"]).exits(0);

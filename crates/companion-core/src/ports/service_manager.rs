@@ -119,7 +119,8 @@ pub trait ServiceManager: Send + Sync {
     }
 
     /// Waits until the host reports that a service may have changed since this last returned; then a reconcile
-    /// follows soon. The result is a hint: a host may report too much, and the resync finds what it does not report.
+    /// follows soon. The result is a hint about companions that were observed: a host may report too much, and the
+    /// resync finds what it does not report.
     ///
     /// The call is dropped and repeated between reconciles: a change while no call waits makes the next one return
     /// immediately. A host that reports nothing never returns.

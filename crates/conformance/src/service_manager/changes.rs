@@ -41,6 +41,7 @@ async fn wakes(
 pub(super) async fn a_start_or_stop_by_another_instance_wakes_whoever_waits(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
+    let _observed = state_of(world, &unit.name).await;
     let (services, another) = (world.services(), world.another());
     for (what, verb) in [("a start", Verb::Start), ("a stop", Verb::Stop)] {
         let change = async {
@@ -55,6 +56,7 @@ pub(super) async fn the_end_of_a_job_and_of_a_program_wake_whoever_waits(world: 
     let mut unit = world.unit(0);
     unit.container.restart = RestartPolicy::No;
     load(world, &unit).await;
+    let _observed = state_of(world, &unit.name).await;
     let services = world.services();
     quiet(&*services).await;
     let started = async {
@@ -89,6 +91,7 @@ async fn follows(
 pub(super) async fn a_change_while_nobody_waits_is_reported_to_the_next_call(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
+    let _observed = state_of(world, &unit.name).await;
     let services = world.services();
     quiet(&*services).await;
     stop(world, &unit.name).await;
