@@ -57,8 +57,7 @@ pub(super) fn failing_calls() -> Vec<FailingCall> {
         Mode::HangAfterEffect,
         Mode::Delay(Duration::from_secs(7)),
     ];
-    let with =
-        |(port, method)| modes.clone().map(move |mode| FailingCall::once(port, method, mode));
+    let with = |(port, method)| modes.map(move |mode| FailingCall::once(port, method, mode));
     calls.flat_map(with).collect()
 }
 

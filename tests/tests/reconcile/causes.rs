@@ -73,7 +73,7 @@ async fn unreadable_log_is_reported_and_delays_no_repair() {
         let _ = node.converge().await;
         node.sleep(60).await;
         let _ = node.converge().await;
-        node.host.inject(Fault::always(Port::Services, Method::LogTails, mode.clone()));
+        node.host.inject(Fault::always(Port::Services, Method::LogTails, mode));
         node.host.delete_unit(&name("viewer"));
         let before = node.host.counts();
         let convergence = node.converge().await;

@@ -118,7 +118,7 @@ async fn unreadable_or_unresponsive_desired_state_stops_all_actions() {
         for (port, method) in calls {
             let mut node = Node::installed().await;
             node.restart_manager();
-            node.host.inject(Fault::once(port, method, mode.clone()));
+            node.host.inject(Fault::once(port, method, mode));
             node.host.delete_unit(&name("wallet"));
             let before = node.host.counts();
             assert!(node.reconciler.converge().await.is_err());
@@ -156,7 +156,7 @@ async fn install_survives_every_single_call_failure() {
     for call in CALLS.into_iter().filter(installs) {
         for mode in failures() {
             let node = Node::new();
-            node.host.inject(Fault::once(call.0, call.1, mode.clone()));
+            node.host.inject(Fault::once(call.0, call.1, mode));
             node.install_all();
             node.converges_until_as_desired(3).await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
@@ -187,7 +187,7 @@ async fn repair_survives_every_single_call_failure() {
             });
             node.host.stop_service(&name("viewer"));
             node.sleep(60).await;
-            node.host.inject(Fault::once(call.0, call.1, mode.clone()));
+            node.host.inject(Fault::once(call.0, call.1, mode));
             node.converges_until_as_desired(3).await;
             node.sleep(60).await;
             node.assert_quiet().await;
@@ -220,7 +220,7 @@ async fn removal_survives_every_single_call_failure() {
                 node.host.delete_unit(&name("viewer"));
                 node.host.reload_by_others();
             }
-            node.host.inject(Fault::once(call.0, call.1, mode.clone()));
+            node.host.inject(Fault::once(call.0, call.1, mode));
             node.host.remove(&name("viewer"));
             node.converges_until_as_desired(3).await;
             assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");

@@ -42,8 +42,11 @@ impl Cost {
     }
 }
 
+/// Faults in their order: what it is, which companion it concerns, and for how many seconds it lasts before the next.
+type Faults = &'static [(Fault, fn() -> CompanionSpec, u64)];
+
 /// Faults, each of a companion and followed by some seconds, and the cost of their repair by one converge.
-const REPAIRS: [(&[(Fault, fn() -> CompanionSpec, u64)], Cost); 22] = {
+const REPAIRS: [(Faults, Cost); 22] = {
     use Fault::*;
     [
         (&[(UnitDeleted, wallet, 0)], Cost { units: 1, reloads: 1, ..NONE }),
