@@ -4,7 +4,7 @@
 //! them again if one changed. A catalog that can be read replaces the one in force.
 //!
 //! *Guarantees.* A catalog that is missing, unreadable or invalid changes nothing: the last good one stays
-//! in force, in this process and, once [`persist`](Inputs::persist) kept it, in the next. It never turns
+//! in force, in this process and, once it was written, in the next. It never turns
 //! into the built-in one.
 //!
 //! *Caveats.* An operator who wants the built-in companions alone empties the file instead of deleting it.

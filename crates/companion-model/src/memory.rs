@@ -31,7 +31,7 @@ impl Memory {
 
     /// Records, as of `now`, the tasks that ended since the last call, and returns those that it knew.
     ///
-    /// `jitter` is the jitter of the back-off delay, see [`backoff::delay`](crate::planner::backoff::delay).
+    /// `jitter` is the jitter of the back-off delay, see [`backoff::delay`].
     pub fn catch_up(
         &mut self,
         now: Monotonic,
