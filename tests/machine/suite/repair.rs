@@ -96,10 +96,10 @@ fn affected_container_or_service_is_replaced() {
         ("stopped service", ELECTRS, |one| {
             systemctl(&["stop", &one.service()]).good();
         }),
-        // A paused container is killed by its stop, which fails the service.
+        // A paused container is killed by its stop, which fails the service; the daemon may be faster.
         ("failed service", LND, |one| {
             pause(one);
-            systemctl(&["stop", &one.service()]).good();
+            let _stopped_or_restarted = systemctl(&["stop", &one.service()]);
         }),
     ];
     for (what, one, fault) in cases {
