@@ -25,8 +25,8 @@ fn program_writable_by_others_is_not_run() {
     extend_catalog(ENTRY);
     write(PROGRAM, &format!("#!/bin/sh\necho ran >{RAN}\necho '# rendered'\n"));
     for (spoil, repair, why) in [
-        ("chmod 0777 $1", "chmod 0755 $1", "others may write"),
-        ("chmod 0775 $1; chgrp 1001 $1", "chgrp 1000 $1; chmod 0755 $1", "others may write"),
+        ("chmod 0777 $1", "chmod 0755 $1", "may write"),
+        ("chmod 0775 $1; chgrp 1001 $1", "chgrp 1000 $1; chmod 0755 $1", "may write"),
         ("chown 1001 $1; chmod 0755 $1", "chown 1000 $1", "belongs to user 1001"),
         ("chmod 0777 $(dirname $1)", "chmod 0755 $(dirname $1)", "anyone may write"),
     ] {
