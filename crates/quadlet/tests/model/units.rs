@@ -85,8 +85,14 @@ impl Field {
     /// Sets the field to a text, unless something that Quadlet would read instead of it is set already, or the text is none
     /// that the key is for.
     pub(crate) fn set(self, unit: &mut ContainerUnit, text: &str) {
-        // Before 5.3 the generator refuses a second colon.
-        if self.key == key::TMPFS && text.contains(':') {
+        // Before 5.3 the generator refuses a second colon. A mount is a line of CSV, whose paths hold none of its signs.
+        let is_sign = |sign: char| matches!(sign, ',' | '"') || sign.is_control();
+        let is_none = (self.key == key::TMPFS && text.contains(':'))
+            || (self.key == key::MOUNT && text.contains(is_sign))
+            || (self.key == key::VOLUME && (text.contains(':') || text.starts_with('.')))
+            || ([key::MOUNT, key::VOLUME].contains(&self.key) && text.is_empty())
+            || (self.key.name.ends_with("Capability") && !text.is_ascii());
+        if is_none {
             return;
         }
         let lists = [
