@@ -88,7 +88,8 @@ impl Field {
         // Before 5.3 the generator refuses a second colon. A mount is a line of CSV, whose paths hold none of its signs.
         let is_sign = |sign: char| matches!(sign, ',' | '"') || sign.is_control();
         let is_none = (self.key == key::TMPFS && text.contains(':'))
-            || (self.key == key::MOUNT && text.contains(is_sign))
+            || (self.key == key::MOUNT
+                && (text.contains(is_sign) || text.contains(".image") || text.contains(".volume")))
             || (self.key == key::VOLUME && (text.contains(':') || text.starts_with('.')))
             || ([key::MOUNT, key::VOLUME].contains(&self.key) && text.is_empty())
             || (self.key.name.ends_with("Capability") && !text.is_ascii());
