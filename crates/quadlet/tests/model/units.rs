@@ -90,7 +90,8 @@ impl Field {
         let is_none = (self.key == key::TMPFS && text.contains(':'))
             || (self.key == key::MOUNT
                 && (text.contains(is_sign) || text.contains(".image") || text.contains(".volume")))
-            || (self.key == key::VOLUME && (text.contains(':') || text.starts_with('.')))
+            || ([key::MOUNT, key::VOLUME].contains(&self.key) && text.starts_with('.'))
+            || (self.key == key::VOLUME && text.contains(':'))
             || ([key::MOUNT, key::VOLUME].contains(&self.key) && text.is_empty())
             || (self.key.name.ends_with("Capability") && !text.is_ascii());
         if is_none {
