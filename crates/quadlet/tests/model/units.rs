@@ -40,7 +40,7 @@ impl Field {
         field(key::VOLUME, "/out{}:/in"),
         field(key::VOLUME, "/out:/in{}:ro"),
         field(key::VOLUME, "{}:/data"),
-        field(key::MOUNT, "type=bind,source={},destination=/in"),
+        field(key::MOUNT, "type=bind,source=/out{},destination=/in"),
         field(key::TMPFS, "{}"),
         field(key::ADD_DEVICE, "/dev{}"),
         field(key::ENVIRONMENT, "{}=value"),
@@ -85,16 +85,19 @@ impl Field {
     /// Sets the field to a text, unless something that Quadlet would read instead of it is set already, or the text is none
     /// that the key is for.
     pub(crate) fn set(self, unit: &mut ContainerUnit, text: &str) {
-        // Before 5.3 the generator refuses a second colon. A mount is a line of CSV, whose paths hold none of its signs.
-        let is_sign = |sign: char| matches!(sign, ',' | '"') || sign.is_control();
-        let is_none = (self.key == key::TMPFS && text.contains(':'))
-            || (self.key == key::MOUNT
-                && (text.contains(is_sign) || text.contains(".image") || text.contains(".volume")))
-            || ([key::MOUNT, key::VOLUME].contains(&self.key) && text.starts_with('.'))
-            || (self.key == key::VOLUME && text.contains(':'))
-            || ([key::MOUNT, key::VOLUME].contains(&self.key) && text.is_empty())
-            || (self.key.name.ends_with("Capability") && !text.is_ascii());
-        if is_none {
+        // Before 5.3 the generator refuses a second colon. A mount is a line of CSV. A path with a colon is given as a mount,
+        // and the name of a volume begins with a letter or digit. Quadlet spells capabilities in lower case.
+        let is_given = match self.key.name {
+            "Tmpfs" => !text.contains(':'),
+            "Mount" => !text.contains([',', '"', '\n', '\r']),
+            "Volume" if self.form.starts_with('{') => {
+                !text.contains(':') && text.starts_with(char::is_alphanumeric)
+            }
+            "Volume" => !text.contains(':'),
+            "AddCapability" | "DropCapability" => text.is_ascii(),
+            _ => true,
+        };
+        if !is_given {
             return;
         }
         let lists = [
