@@ -85,16 +85,18 @@ impl Field {
     /// Sets the field to a text, unless something that Quadlet would read instead of it is set already, or the text is none
     /// that the key is for.
     pub(crate) fn set(self, unit: &mut ContainerUnit, text: &str) {
-        // Before 5.3 the generator refuses a second colon. A mount is a line of CSV. A path with a colon is given as a mount,
-        // and the name of a volume begins with a letter or digit. Quadlet spells capabilities in lower case.
+        // Before 5.3 the generator refuses a second colon. A mount is a line of CSV. A path with a colon becomes a mount, and
+        // no source is relative. Quadlet writes capabilities in lower case, by another version of Unicode.
         let is_given = match self.key.name {
             "Tmpfs" => !text.contains(':'),
             "Mount" => !text.contains([',', '"', '\n', '\r']),
-            "Volume" if self.form.starts_with('{') => {
-                !text.contains(':') && text.starts_with(char::is_alphanumeric)
+            "Volume" => {
+                let is_relative = text.is_empty() || text.starts_with('.');
+                !text.contains(':') && (self.form.starts_with('/') || !is_relative)
             }
-            "Volume" => !text.contains(':'),
-            "AddCapability" | "DropCapability" => text.is_ascii(),
+            "AddCapability" | "DropCapability" => {
+                text.chars().all(|it| it.is_ascii() || !it.is_uppercase())
+            }
             _ => true,
         };
         if !is_given {
