@@ -95,7 +95,7 @@ generators:
 machine:
     .ci/run machine
 
-# every tier in one run, its figures in docs/figures (root)
+# machine, chaos, conformance and the tiers of the model in one run (root)
 proof:
     .ci/run proof
 
