@@ -28,7 +28,7 @@ type Inputs = Arc<dyn Fn(CompanionSpec) -> CompanionSpec + Send + Sync>;
 pub struct FakeHost {
     pub(crate) shared: Arc<Shared>,
     pub(crate) actor: u8,
-    /// The inputs of the process in addition to the host: its catalog and its options.
+    /// The inputs of the process, apart from the host: its catalog and its options.
     inputs: Option<Inputs>,
 }
 

@@ -56,7 +56,7 @@ impl HookError {
     }
 }
 
-/// Reading, writing or removing the output failed. Another object, or more of them than fit, are unmanaged.
+/// Reading, writing or removing the output failed. An object of another kind, or more files than the limit, is a conflict.
 impl From<DirError> for HookError {
     fn from(cause: DirError) -> Self {
         let (kind, message) = match &cause {

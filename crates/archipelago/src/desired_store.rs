@@ -186,7 +186,6 @@ impl DesiredStore for RecordStore {
 async fn lock(path: &Path) -> PortResult<LockFile> {
     let attempt = "lock the desired state";
     let deadline = Instant::now() + LOCK_TIMEOUT;
-    // The kernel has no queue that an asynchronous caller could wait in.
     loop {
         let dir = path.to_owned();
         let taken = blocking::run(attempt, move || {

@@ -1,4 +1,4 @@
-//! What a process decides with in addition to the intents: the catalog, read again whenever its files change.
+//! What a process decides from, apart from the intents: the catalog, read again whenever its files change.
 //!
 //! *Flow.* [`Inputs::refresh`] looks at the files' identities at the start of each reconcile, and reads
 //! them again if one changed. A catalog that can be read replaces the one in force.

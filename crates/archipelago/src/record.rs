@@ -95,9 +95,10 @@ impl Record {
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
         match version {
             VERSION => serde_json::from_slice(bytes).map_err(damaged),
-            newer => Err(format!(
+            newer if newer > VERSION => Err(format!(
                 "its version is {newer}, but this program supports version {VERSION}; upgrade companion"
             )),
+            older => Err(format!("its version {older} is no longer supported")),
         }
     }
 

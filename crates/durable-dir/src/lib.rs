@@ -7,8 +7,8 @@
 //!   see [`Trust`].
 //! - **Atomic.** A reader, also after a power loss, sees the old file or the new one, never a mixture; a link points to
 //!   the old target or to the new one. A completed write, link or removal is synced to disk.
-//! - **Only regular files.** Other objects are neither read nor replaced, and a FIFO never blocks. Symbolic links are only
-//!   replaced by links, and removed; no method follows a link at a name.
+//! - **Only regular files.** Other objects are neither read nor replaced, and a FIFO never blocks. A symbolic link may be
+//!   removed, or replaced by another link; no method follows a link at a name.
 //! - **The mode from the first byte.** Other users can never read a file temporarily, and the `umask` does not change
 //!   the requested mode.
 //!

@@ -31,8 +31,7 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// Returns whether [`Dir::link`](crate::Dir::link) may replace an object of this kind: a regular file or a symbolic
-    /// link.
+    /// Returns whether an object of this kind may be removed, or replaced by a link: a regular file or a symbolic link.
     pub fn is_file_or_link(self) -> bool {
         matches!(self, Self::Regular | Self::Symlink)
     }

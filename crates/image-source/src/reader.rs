@@ -31,7 +31,12 @@ impl Reader {
         if self.is_running() && self.overdue.load(Ordering::SeqCst) {
             return Err(Stuck::Busy);
         }
-        let read = blocking::within_locked(limit, &self.running, work).await;
+        let overdue = Arc::clone(&self.overdue);
+        let started = move || {
+            overdue.store(false, Ordering::SeqCst);
+            work()
+        };
+        let read = blocking::within_locked(limit, &self.running, started).await;
         self.overdue.store(read.is_err(), Ordering::SeqCst);
         read
     }

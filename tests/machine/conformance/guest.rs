@@ -8,8 +8,8 @@ use adapter_systemd::{QuadletDir, Scope};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::{ContainerSpec, Network};
 use companion_core::model::image::ImageId;
-use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
+use companion_tests::node::numbered_unit;
 use quadlet::PodmanVersion;
 
 /// The existing image: nginx and busybox.
@@ -32,25 +32,16 @@ pub(crate) fn name(number: u8) -> CompanionName {
 /// A unit whose program is the shell script `script`.
 pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
     let words = ["/bin/sh", "-c", script];
+    let unit = numbered_unit(number, base_image());
     UnitSpec {
         name: name(number),
-        description: format!("Page {number}"),
-        image: base_image(),
         container: ContainerSpec {
             // Host networking starts faster.
             network: Network::Host,
             entrypoint: words.map(str::to_owned).to_vec(),
-            restart_delay: Some(1),
-            ..ContainerSpec::default()
+            ..unit.container
         },
-        config: None,
-        revision: Revision {
-            spec: Fingerprint::of(&[number]),
-            image: Fingerprint::of(b"page"),
-            config: None,
-            rendering: None,
-            restart_epoch: 0,
-        },
+        ..unit
     }
 }
 

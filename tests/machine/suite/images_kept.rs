@@ -49,7 +49,7 @@ fn without_base() -> Undo {
     back
 }
 
-/// Gives the name of `one`'s build to an image with the its labels and another page.
+/// Gives the name of `one`'s build to an image with its labels and another page.
 fn sideload(one: Companion) -> String {
     let (ours, archive) = (one.unit_image(), "/home/archy/sideloaded.tar");
     by_root(&format!(

@@ -93,7 +93,7 @@ impl Companion {
         podman(&["container", "inspect", "--format", "{{.Image}}", self.name]).good()
     }
 
-    /// Deletes its unit and waits until it is back; returns when that began.
+    /// Deletes its unit and waits until it is back; returns the time of the deletion.
     pub(crate) fn loses_its_unit(self) -> Instant {
         let started = Instant::now();
         fs::remove_file(self.unit()).unwrap();
@@ -235,7 +235,8 @@ pub(crate) fn is_recorded(app: &str) -> bool {
 
 /// The container ids of all three.
 pub(crate) fn containers() -> BTreeMap<&'static str, String> {
-    let id = |one: Companion| one.container().unwrap_or_else(|| panic!("{} is removed", one.name));
+    let id =
+        |one: Companion| one.container().unwrap_or_else(|| panic!("{} has no container", one.name));
     ALL.into_iter().map(|one| (one.name, id(one))).collect()
 }
 

@@ -48,7 +48,7 @@ fn deleted_unit_directory_is_restored_within_a_resync() {
     let _daemon = Daemon::start();
     undisturbed(|| {
         let started = Instant::now();
-        // Immediately: the daemon restores the first unit while others are still deleted.
+        // In one step: the daemon would restore the first unit while the others are still being deleted.
         let deleted = format!("{UNITS}.deleted");
         fs::rename(UNITS, &deleted).unwrap();
         fs::remove_dir_all(deleted).unwrap();

@@ -1,5 +1,5 @@
 //! Cleans up after calls that failed or were interrupted: processes, temporary files, and in the store the working
-//! containers of a build's stages and an image without a manifest, which one that was killed while it wrote it leaves. The
+//! containers of a build's stages and an image without a manifest, left by a podman that was killed while writing it. The
 //! whole images of stages have labels, by which they are pruned.
 //!
 //! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,

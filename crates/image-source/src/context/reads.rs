@@ -9,6 +9,7 @@ use std::time::Duration;
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::BuildSource;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Context, Digests, Tree, find};
@@ -18,6 +19,9 @@ use crate::text::shown;
 
 /// Maximum number of cached contexts: one for each companion of the largest catalog.
 const SLOT_LIMIT: usize = 4096;
+
+/// Contexts that are read at the same time; file work beyond [`RUNNING_LIMIT`](host_files::blocking::RUNNING_LIMIT) is refused.
+const CONCURRENT_READS: usize = 64;
 
 /// Candidate directories in order, which identify a context apart from build arguments.
 type Candidates = Vec<AbsolutePath>;
@@ -69,13 +73,15 @@ impl Contexts {
         let named = builds.iter().flatten().map(|build| &build.contexts);
         let wanted: BTreeSet<&Candidates> = named.filter(|named| !named.is_empty()).collect();
         let mut reads = JoinSet::new();
+        let places = Arc::new(Semaphore::new(CONCURRENT_READS));
         let mut trees = BTreeMap::new();
         for candidates in wanted {
             // The result if the read cannot start or panics.
             trees.insert(candidates.clone(), Err(no_answer(candidates)));
             if let Some(slot) = self.slot(candidates) {
-                let candidates = candidates.clone();
+                let (candidates, places) = (candidates.clone(), Arc::clone(&places));
                 reads.spawn(async move {
+                    let _place = places.acquire().await;
                     let tree = slot.read(candidates.clone(), limit).await;
                     (candidates, tree)
                 });

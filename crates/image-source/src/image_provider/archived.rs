@@ -71,7 +71,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         }
     }
 
-    /// Removes an archive from which no image comes back; it is made again with the image.
+    /// Restores the image from its archive, and removes one that did not give this image; it is made again with the image.
     async fn restore(&self, source: &ImageSource, record: &Record) -> EngineResult<Option<Found>> {
         let Some(path) = self.records.verified(record).await? else { return Ok(None) };
         self.engine.restore(&path, &record.id, &record.name).await?;

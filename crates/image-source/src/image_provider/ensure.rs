@@ -45,7 +45,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         match (&source.build, &found.context, &source.pull) {
             (Some(build), Some(context), pull) => {
                 match (self.build(source, build, context).await, pull) {
-                    // An image that is there stays; the context or the host is broken.
+                    // An image that is known to be ours stays; the context or the host is broken.
                     (
                         Err(EngineError::Damaged(failure) | EngineError::Other(failure)),
                         Some(pull),

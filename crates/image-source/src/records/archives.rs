@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use companion_core::model::image::ImageRef;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirResult, FileKind, NewFile};
+use host_files::blocking;
 use sha2::{Digest as _, Sha256};
 
-use super::{Archive, ImageRecords, Record, all, remove_if_link, stem, write};
+use super::{Archive, ImageRecords, Record, WORK_LIMIT, all, remove_if_link, stem, write};
 use crate::engine::{EngineResult, ImageEngine};
 
 /// The part of the limit that one archive may take.
@@ -87,22 +88,20 @@ impl ImageRecords {
     pub(crate) async fn verified(&self, record: &Record) -> PortResult<Option<PathBuf>> {
         let Some(archive) = record.archive.clone() else { return Ok(None) };
         let path = self.dir.join(file(&record.source));
-        let (record, read) = (record.clone(), path.clone());
-        let verify = move |dir: &Dir| {
-            if !is_there(dir, &record.source)? {
-                return Ok(None);
-            }
-            let found = File::open(&read).and_then(|mut file| digest(&mut file));
-            let is_whole = found.is_ok_and(|found| found == archive);
-            if !is_whole {
-                remove(dir, record)?;
-            }
-            Ok(Some(is_whole))
+        let read = path.clone();
+        // Without the lock: it takes as long as the archive is large.
+        let find = move || match std::fs::symlink_metadata(&read) {
+            Ok(data) if data.is_file() => digest(&mut File::open(&read)?).map(Some),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         };
-        match self.change("read the archive of an image", verify).await? {
-            None => Ok(None),
-            Some(true) => Ok(Some(path)),
-            Some(false) => {
+        let found = blocking::within(WORK_LIMIT, find).await;
+        match found.map_err(|stuck| stuck.during("read the archive of an image"))? {
+            Ok(None) => Ok(None),
+            Ok(Some(found)) if found == archive => Ok(Some(path)),
+            Ok(Some(_)) | Err(_) => {
+                self.remove_archive(record.clone()).await?;
                 let message = "the contents of the archive have changed since it was written";
                 Err(PortError::new(PortErrorKind::Invalid, message))
             }

@@ -93,7 +93,7 @@ fn removal_from_a_read_only_directory_is_reported_and_completes_later() {
 fn unit_directory_behind_a_link_to_another_user_is_refused() {
     let witness = Witness::excluding(&[]);
     let _daemon = Daemon::resyncing(1);
-    // Immediately: the daemon would restore a directory that is missing in between.
+    // In one step: the daemon would restore a directory that is missing in between.
     let exchange = "cd /home/archy/.config/containers && mv -T --exchange other systemd";
     let moved_back = undo(format!("{exchange} && rm other; rm -rf /home/mallory/units"));
     by_root(&format!(

@@ -1,4 +1,5 @@
-//! What `status` shows of each companion in addition to its state: the address of its page, its image, and copies of edited units.
+//! What `status` shows of each companion in addition to its state: the address of its page, its image, and copies of
+//! edited units.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -32,7 +32,7 @@ validated_text! {
     /// The name of a network that the host already has, in the grammar of companion names.
     NetworkName, "network", "must match [a-z][a-z0-9_-]*, end in a letter or digit, have at most 63 bytes, and be no network mode",
     |text| {
-        let modes = ["host", "bridge", "none", "private", "container", "ns", "pasta", "slirp4netns"];
+        let modes = ["default", "host", "bridge", "none", "private", "container", "ns", "pasta", "slirp4netns"];
         text.len() <= 63 && is_word(text) && !modes.contains(&text)
     }
 }
