@@ -11,8 +11,8 @@ use crate::{companions_of, hostile_pieces, toml_string};
 
 const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
 
-/// The section and key of each assignment, by a minimal parser: `\n` ends a line, as for systemd and Podman. Characters that other parsers treat as a line end occur in no key, and
-/// `\r` and NUL in no value.
+/// The section and key of each assignment, by a minimal parser: `\n` ends a line, as for systemd and Podman. Characters
+/// that other parsers treat as a line end occur in no key, and `\r` and NUL in no value.
 fn keys(text: &str) -> Vec<(String, String)> {
     let mut section = String::new();
     let mut keys = Vec::new();

@@ -54,11 +54,21 @@ fn bytes(items: &[Value]) -> Cow<'static, str> {
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Returns whether the line is only the ID or name of a container that Podman started or removed.
+/// Returns whether the line is only the ID or name of a container that Podman started or removed, or a warning of conmon
+/// about its own work.
 fn is_noise(text: &str, name: &CompanionName) -> bool {
     let text = text.trim();
     let id = text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    id || text == name.as_str()
+    id || text == name.as_str() || is_warning_of_conmon(text)
+}
+
+/// conmon warns of each container's `memory.events` on a host without a memory controller, the default of Raspberry Pi OS.
+/// Its errors, marked `<error>`, stay (conmon's `src/utils.h`).
+fn is_warning_of_conmon(text: &str) -> bool {
+    let mut words = text.split(' ');
+    words.next() == Some("conmon")
+        && words.next().is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && matches!(words.next(), Some("<nwarn>:" | "<pwarn>:"))
 }
 
 #[cfg(test)]
@@ -81,6 +91,18 @@ mod tests {
 {{"MESSAGE":"cut o"#
         );
         assert_eq!(lines(&output), ["starting", "Error: bind: address already in use"]);
+    }
+
+    #[test]
+    fn warnings_of_conmon_are_dropped_and_its_errors_are_not() {
+        let output = r#"{"MESSAGE":"conmon 7048e2916f3a40d33290 <nwarn>: Failed to open cgroups file: /sys/fs/cgroup/memory.events"}
+{"MESSAGE":"conmon 7048e2916f3a40d33290 <error>: Failed to create container: exit status 1"}
+{"MESSAGE":"conmon of the program <nwarn>: stays"}"#;
+        let expected = [
+            "conmon 7048e2916f3a40d33290 <error>: Failed to create container: exit status 1",
+            "conmon of the program <nwarn>: stays",
+        ];
+        assert_eq!(lines(output), expected);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
 
 use companion_core::model::image::ImageRef;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use durable_dir::{Dir, DirResult, FileKind, NewFile};
+use durable_dir::{Dir, DirError, DirResult, FileKind, NewFile};
 use host_files::blocking;
+use host_files::errors::failed_to;
 use sha2::{Digest as _, Sha256};
 
 use super::{Archive, ImageRecords, Record, WORK_LIMIT, all, remove_if_link, stem, write};
@@ -41,7 +42,7 @@ impl ImageRecords {
                 if wanted.contains(&record.source) && bytes <= limit.saturating_sub(kept) {
                     kept += bytes;
                 } else {
-                    remove(dir, record)?;
+                    remove(dir, &record)?;
                     removed += 1;
                 }
             }
@@ -77,7 +78,7 @@ impl ImageRecords {
 
     /// Removes the archive of `record`, because no image comes back from it.
     pub(crate) async fn remove_archive(&self, record: Record) -> PortResult<()> {
-        self.change("remove the archive of an image", move |dir| remove(dir, record)).await
+        self.change("remove the archive of an image", move |dir| remove(dir, &record)).await
     }
 
     /// Returns the path of the archive of `record`, if there is one. Removes an archive whose contents are not those that
@@ -88,19 +89,26 @@ impl ImageRecords {
     pub(crate) async fn verified(&self, record: &Record) -> PortResult<Option<PathBuf>> {
         let Some(archive) = record.archive.clone() else { return Ok(None) };
         let path = self.dir.join(file(&record.source));
-        let read = path.clone();
+        let (attempt, read) = ("read the archive of an image", path.clone());
         // Without the lock: it takes as long as the archive is large.
-        let find = move || match std::fs::symlink_metadata(&read) {
-            Ok(data) if data.is_file() => digest(&mut File::open(&read)?).map(Some),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let find = move || -> DirResult<Option<Archive>> {
+            let failed = |error| DirError::system("read", &read, error);
+            match std::fs::symlink_metadata(&read) {
+                Ok(data) if data.is_file() => {
+                    let found = File::open(&read).and_then(|mut file| digest(&mut file));
+                    found.map(Some).map_err(failed)
+                }
+                Ok(_) => Ok(None),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(failed(error)),
+            }
         };
         let found = blocking::within(WORK_LIMIT, find).await;
-        match found.map_err(|stuck| stuck.during("read the archive of an image"))? {
-            Ok(None) => Ok(None),
-            Ok(Some(found)) if found == archive => Ok(Some(path)),
-            Ok(Some(_)) | Err(_) => {
+        let found = found.map_err(|stuck| stuck.during(attempt))?.map_err(failed_to(attempt))?;
+        match found {
+            None => Ok(None),
+            Some(found) if found == archive => Ok(Some(path)),
+            Some(_) => {
                 self.remove_archive(record.clone()).await?;
                 let message = "the contents of the archive have changed since it was written";
                 Err(PortError::new(PortErrorKind::Invalid, message))
@@ -140,8 +148,13 @@ fn is_there(dir: &Dir, source: &ImageRef) -> DirResult<bool> {
     Ok(dir.status(&file(source))?.is_some_and(|status| status.kind == FileKind::Regular))
 }
 
-/// The record goes first, so that it never names a missing archive.
-fn remove(dir: &Dir, mut record: Record) -> DirResult<()> {
+/// Removes the archive of `record`, unless another one was recorded meanwhile. The record goes first, so that it never
+/// names a missing archive.
+fn remove(dir: &Dir, known: &Record) -> DirResult<()> {
+    let Some(mut record) = super::record(dir, &known.source)? else { return Ok(()) };
+    if record.archive != known.archive {
+        return Ok(());
+    }
     let archive = file(&record.source);
     record.archive = None;
     write(dir, &record)?;
@@ -167,4 +180,38 @@ fn digest(file: &mut File) -> std::io::Result<Archive> {
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Archive { sha256, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use companion_core::model::image::ImageId;
+    use durable_dir::Trust;
+
+    use super::*;
+
+    fn archived(sha256: &str) -> Record {
+        let name = ImageRef::new("localhost/page:latest").unwrap();
+        Record {
+            source: name.clone(),
+            name,
+            id: ImageId::new(&"1".repeat(64)).unwrap(),
+            context: None,
+            archive: Some(Archive { sha256: sha256.to_owned(), bytes: 3 }),
+        }
+    }
+
+    /// An archive is read without the lock, so another one may be recorded before the first turns out to be damaged.
+    #[test]
+    fn removal_of_a_replaced_archive_keeps_its_successor() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::create(temp.path().join("images"), 0o700, Trust::Owned).unwrap();
+        let (old, new) = (archived("old"), archived("new"));
+        write(&dir, &new).unwrap();
+        dir.write(&file(&new.source), b"new", 0o600).unwrap();
+        remove(&dir, &old).unwrap();
+        assert!(is_there(&dir, &new.source).unwrap());
+        assert_eq!(super::super::record(&dir, &new.source).unwrap(), Some(new.clone()));
+        remove(&dir, &new).unwrap();
+        assert!(!is_there(&dir, &new.source).unwrap());
+    }
 }
