@@ -24,7 +24,7 @@ async fn quadlet_units_keep_the_contract_of_the_unit_store() {
 async fn json_units_keep_the_contract_of_the_unit_store() {
     let report = unit_store::all(async || units::json()).await;
     report.assert_held_but_for(&[
-        "a_drop_in_beside_a_unit_is_named_and_changes_nothing_else",
+        "a_drop_in_of_a_unit_is_named_and_changes_nothing_else",
         "a_name_taken_elsewhere_is_unmanaged_where_a_unit_is_expected",
         "a_written_unit_whose_name_is_taken_elsewhere_stays_ours",
         "full_disk_is_transient_and_the_old_unit_remains",

@@ -8,7 +8,7 @@ mod units;
 use quadlet::PodmanVersion;
 
 #[test]
-fn manifests_become_the_units_beside_them() {
+fn manifests_become_the_units_next_to_them() {
     let all = units::all();
     assert_eq!(all.len(), 11);
     for (stem, spec) in all {

@@ -47,7 +47,7 @@ fn seeded_bugs() -> Vec<SeededBug> {
 }
 
 #[test]
-fn every_defect_has_a_unique_number_and_a_complete_header() {
+fn every_seeded_bug_has_a_unique_number_and_a_complete_header() {
     let bugs = seeded_bugs();
     assert!(bugs.len() >= FEWEST, "{}", bugs.len());
     let numbers: BTreeSet<u32> =
@@ -72,7 +72,7 @@ fn every_defect_has_a_unique_number_and_a_complete_header() {
 }
 
 #[test]
-fn every_defect_applies_to_the_current_code() {
+fn every_seeded_bug_applies_to_the_current_code() {
     for bug in seeded_bugs() {
         let mut apply = Command::new("git");
         let checked = apply.current_dir(root()).args(["apply", "--check"]).arg(&bug.path).output();
@@ -87,7 +87,7 @@ fn every_defect_applies_to_the_current_code() {
 }
 
 #[test]
-fn every_test_of_a_defect_exists() {
+fn every_test_of_a_seeded_bug_exists() {
     let sources = sources();
     for bug in seeded_bugs() {
         for line in bug.field("kills-by") {

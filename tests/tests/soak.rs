@@ -15,12 +15,12 @@ fn every_hourly_fault_is_repaired_before_the_next() {
         "the supervisor looked every 30 s: {}",
         report.reconciles
     );
-    let (at_once, outages) = (report.all(false), report.all(true));
-    let recovered = at_once.took.len() + outages.took.len();
-    assert_eq!(recovered + at_once.harmless + outages.harmless, 72, "every hour had an event");
+    let (momentary, outages) = (report.all(false), report.all(true));
+    let recovered = momentary.took.len() + outages.took.len();
+    assert_eq!(recovered + momentary.harmless + outages.harmless, 72, "every hour had an event");
     assert!(recovered >= 55, "most events require a repair: {recovered}");
     // A resync, a restart delay, a build and the delay of a failing call.
-    assert!(at_once.quantile(0.5) <= Duration::from_secs(60), "{:?}", at_once.took);
+    assert!(momentary.quantile(0.5) <= Duration::from_secs(60), "{:?}", momentary.took);
 }
 
 #[test]

@@ -79,10 +79,10 @@ async fn usable(world: &World) -> ConfigId {
 }
 
 async fn make(world: &World) -> ConfigId {
-    make_beside(world, &[]).await
+    make_with_claims(world, &[]).await
 }
 
-async fn make_beside(world: &World, claimed: &[ConfigId]) -> ConfigId {
+async fn make_with_claims(world: &World, claimed: &[ConfigId]) -> ConfigId {
     let (hooks, hook) = (world.hooks(), world.hook());
     let rendered = hooks.render(&hook).await.done();
     hooks.commit(&hook, rendered, claimed).await.done()
@@ -110,7 +110,11 @@ async fn a_committed_file_is_usable_under_the_name_that_was_returned(world: &Wor
     same!(state.link, Link::To(id));
     same!(world.another().observe(&world.hook()).await.done(), state);
     same!(world.mode().await, Some(0o600), "only the owner may read the file");
-    same!((make(world).await, make_beside(world, &[id]).await), (id, id), "the bytes are the same");
+    same!(
+        (make(world).await, make_with_claims(world, &[id]).await),
+        (id, id),
+        "the bytes are the same"
+    );
 }
 
 async fn a_changed_input_gives_another_file_and_the_earlier_one_stays_until_a_sweep(world: &World) {

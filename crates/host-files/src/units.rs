@@ -48,6 +48,10 @@ const PLACES_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long an acceptance of several units counts.
 const ACCEPTANCE: Duration = Duration::from_secs(60);
+/// The maximum size of a unit file in bytes, larger than any unit: systemd loads single lines of at most 1 MiB.
+const SIZE_LIMIT: usize = 1024 * 1024;
+/// The maximum number of entries of a directory, far more than the units of any host and their copies.
+const ENTRY_LIMIT: usize = 10_000;
 
 /// The text of a companion's unit.
 pub type UnitText = (CompanionName, Arc<str>);

@@ -83,7 +83,7 @@ impl Rendered {
 const RESTORED: &str = "config-restored";
 
 #[test]
-fn harmed_rendered_file_is_replaced_by_the_next_epoch_with_one_restart() {
+fn tampered_rendered_file_is_replaced_by_the_next_epoch_with_one_restart() {
     for script in [EDIT, "rm \"$1\"", "chmod 0666 \"$1\""] {
         let rendered = Rendered::installed();
         let _daemon = Daemon::resyncing(1);
@@ -107,7 +107,7 @@ fn harmed_rendered_file_is_replaced_by_the_next_epoch_with_one_restart() {
 
 /// The container reports the desired revision, and was started from other bytes; or none was started.
 #[test]
-fn command_alone_replaces_what_started_from_a_harmed_file() {
+fn command_alone_replaces_what_started_from_a_tampered_file() {
     let rendered = Rendered::installed();
     let old = BITCOIN.container();
     fault(EDIT, &rendered.file);

@@ -158,8 +158,8 @@ fn container_of_the_previous_manager_is_adopted_under_its_name() {
     let base = "localhost/companion-base:latest";
     podman(&["tag", base, "localhost/lnd-ui:latest"]).good();
     write(&LND.unit(), PREVIOUS_MANAGERS);
-    let at_once = "[Service]\nExecStart=\nExecStart=/bin/true\n";
-    write(&format!("{USER_UNITS}/{NETWORK_WAIT}.d/at-once.conf"), at_once);
+    let immediate = "[Service]\nExecStart=\nExecStart=/bin/true\n";
+    write(&format!("{USER_UNITS}/{NETWORK_WAIT}.d/immediate.conf"), immediate);
     systemctl(&["daemon-reload"]).good();
     systemctl(&["start", &LND.service()]).good();
     let old = LND.container().unwrap();

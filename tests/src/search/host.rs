@@ -97,7 +97,7 @@ impl Simulation {
     }
 
     /// Polls `future` once.
-    fn at_once<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    fn immediately<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let _entered = self.runtime.enter();
         let mut future = pin!(future);
         match future.as_mut().poll(&mut Waiting::from_waker(Waker::noop())) {
@@ -193,7 +193,7 @@ impl Simulation {
         };
         let advance = {
             let mut context = self.context(&self.ports[leader.inputs], &mut jitter);
-            self.at_once(executor.step(&mut leader.memory, &mut context))
+            self.immediately(executor.step(&mut leader.memory, &mut context))
         };
         self.host().remove_gate();
         let outcome = advance.map(|advance| match advance {
@@ -220,7 +220,7 @@ impl Simulation {
         let before = self.set(world);
         fault.into_iter().for_each(|fault| self.host().inject(fault));
         self.gate(unsynced);
-        let end = self.at_once(task.step(&self.ports[leader.inputs]));
+        let end = self.immediately(task.step(&self.ports[leader.inputs]));
         self.host().remove_gate();
         let key = task.key.clone();
         if let Some(end) = &end {

@@ -60,7 +60,7 @@ fn in_peace() -> impl Strategy<Value = Vec<Operation>> {
 
 /// Harmless changes to a running container: the companion, and the delay until the next observation of the daemon, if
 /// any.
-fn beside_the_run() -> impl Strategy<Value = Vec<(Fault, usize, Option<u64>)>> {
+fn concurrent_faults() -> impl Strategy<Value = Vec<(Fault, usize, Option<u64>)>> {
     let harmless = prop::sample::select(vec![
         Fault::UnitExposed,
         Fault::UnitDeleted,
@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn harmless_changes_cause_no_start_stop_or_restart(
         case in case(SAME_INPUTS, 1),
-        happenings in beside_the_run(),
+        happenings in concurrent_faults(),
     ) {
         let (before, after) = run(async {
             let (mut simulation, _) = traced(&case);

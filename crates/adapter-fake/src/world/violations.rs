@@ -137,8 +137,8 @@ impl World {
     ) {
         let keep = keep.path(&hook.output);
         let is_removed = |path: &AbsolutePath| {
-            let beside_it = path.as_str().strip_prefix(hook.output.as_str());
-            beside_it.is_some_and(|name| name.starts_with('.')) && *path != keep
+            let rest = path.as_str().strip_prefix(hook.output.as_str());
+            rest.is_some_and(|name| name.starts_with('.')) && *path != keep
         };
         let slot = owner.and_then(|owner| self.slot(owner));
         let mounts = slot.map(|slot| (&slot.load, slot.unseen.file || slot.unseen.service));

@@ -84,10 +84,10 @@ impl Place {
     }
 
     async fn apply(&self, hook: &HookSpec) -> ConfigId {
-        self.apply_beside(hook, &[]).await
+        self.apply_with_claims(hook, &[]).await
     }
 
-    async fn apply_beside(&self, hook: &HookSpec, claimed: &[ConfigId]) -> ConfigId {
+    async fn apply_with_claims(&self, hook: &HookSpec, claimed: &[ConfigId]) -> ConfigId {
         let rendered = self.hooks.render(hook).await.unwrap();
         self.hooks.commit(hook, rendered, claimed).await.unwrap()
     }

@@ -8,7 +8,7 @@ use rustix::process::{Pid, getpid};
 
 use super::tree;
 
-/// Identifies a call: the process that made it, that process's start time, and when the call began.
+/// Identifies a call: the process that made it, that process's start time, and when the call started.
 ///
 /// A call that copies images carries it in the name of its temporary directory, and thereby in the environment of its
 /// processes, and a build also as a build argument, which buildah notes with its working containers.
@@ -21,7 +21,7 @@ pub(crate) struct CallId {
 }
 
 impl CallId {
-    /// Returns the ID of a call that begins now.
+    /// Returns the ID of a call that starts now.
     pub(super) fn next() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -46,7 +46,7 @@ impl CallId {
         Pid::from_raw(self.process).and_then(tree::started) == Some(self.started)
     }
 
-    /// Returns when the call began.
+    /// Returns when the call started.
     pub(super) fn began(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_nanos(self.began)
     }

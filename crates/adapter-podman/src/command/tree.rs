@@ -84,14 +84,13 @@ impl Tree {
         self.first_ended(self.0.len(), ORPHAN_GRACE).await;
     }
 
-    /// Waits until the first `count` processes have ended, for at most `limit`, and returns whether they have. Reaps none.
-    async fn first_ended(&self, count: usize, limit: Duration) -> bool {
+    /// Waits until the first `count` processes have ended, for at most `limit`. Reaps none.
+    async fn first_ended(&self, count: usize, limit: Duration) {
         let deadline = Instant::now() + limit;
         let any_alive = || self.0.iter().take(count).any(|member| alive(&member.handle));
         while any_alive() && Instant::now() < deadline {
             sleep(POLL_INTERVAL).await;
         }
-        !any_alive()
     }
 }
 

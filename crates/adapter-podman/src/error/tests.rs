@@ -88,7 +88,7 @@ fn host_errors_include_a_fix() {
 
 /// Messages of public reports about stores after a power loss.
 #[test]
-fn damaged_layers_are_told_from_other_missing_files() {
+fn damaged_layers_are_distinguished_from_other_missing_files() {
     let is_damage = |said| matches!(failed(Kind::Query, said), EngineError::Damaged(_));
     for said in [
         "Error: readlink /var/lib/containers/storage/overlay: invalid argument",

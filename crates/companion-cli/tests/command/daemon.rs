@@ -27,7 +27,7 @@ impl Daemon {
     /// Starts a daemon on the simulated host and waits until it is ready.
     fn start(environment: &[(&str, &str)]) -> Self {
         let daemon = Self::spawn(Bench::new(), environment);
-        daemon.is_told("READY=1");
+        daemon.await_notification("READY=1");
         daemon
     }
 
@@ -49,7 +49,7 @@ impl Daemon {
     }
 
     /// Waits for a notification line that starts with `beginning`.
-    fn is_told(&self, beginning: &str) -> String {
+    fn await_notification(&self, beginning: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
             let length = self.notified.recv(&mut buffer).unwrap();
@@ -76,7 +76,7 @@ fn daemon_is_ready_after_the_first_reconcile_and_stops_on_a_signal() {
         let daemon = Daemon::start(&[("JOURNAL_STREAM", "1:2")]);
         daemon.signal(Signal::HUP);
         daemon.signal(signal);
-        daemon.is_told("STOPPING=1");
+        daemon.await_notification("STOPPING=1");
         let ran = Ran::of(daemon.child.wait_with_output().unwrap());
         assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{ran:?}");
         assert!(ran.stderr.contains("companions keep running"), "{ran:?}");
@@ -97,10 +97,10 @@ fn recording(bench: &Bench) -> Companions {
 #[tokio::test]
 async fn daemon_pings_the_watchdog_and_reconciles_a_new_intent_immediately() {
     let daemon = Daemon::start(&[("WATCHDOG_USEC", "300000")]);
-    daemon.is_told("WATCHDOG=1");
+    daemon.await_notification("WATCHDOG=1");
     recording(&daemon.bench).record_apps(&["lnd".parse().unwrap()], &[]).await.unwrap();
     // The changed desired state triggers a reconcile before the resync.
-    let status = daemon.is_told("STATUS=0 of 1 companion(s) ready");
+    let status = daemon.await_notification("STATUS=0 of 1 companion(s) ready");
     assert!(status.contains("archy-lnd-ui is progressing"), "{status}");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
@@ -114,9 +114,9 @@ async fn daemon_waits_for_a_leading_command_and_extends_its_start_timeout() {
     let heartbeat = Arc::new(Heartbeat::new(TIMEOUT));
     let lease = LeaderLock::new(place, info, heartbeat).acquire().await.unwrap();
     let daemon = Daemon::spawn(bench, &[("WATCHDOG_USEC", "300000")]);
-    daemon.is_told("EXTEND_TIMEOUT_USEC=300000");
+    daemon.await_notification("EXTEND_TIMEOUT_USEC=300000");
     drop(lease);
-    daemon.is_told("READY=1");
+    daemon.await_notification("READY=1");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
@@ -142,7 +142,7 @@ async fn changed_catalog_is_used_and_an_invalid_one_is_reported() {
     let catalog = bench.home().join(".config/companion/catalog.toml");
     std::fs::create_dir_all(catalog.parent().unwrap()).unwrap();
     let daemon = Daemon::spawn(bench, &[]);
-    daemon.is_told("READY=1");
+    daemon.await_notification("READY=1");
     let problem = async || {
         let report = read_status(&daemon.bench.state()).await.unwrap();
         report.and_then(|report| report.inputs.problem).map(|problem| problem.reason)

@@ -3,7 +3,7 @@
 use companion_core::model::hook::{ConfigFile, Link, StaleCause};
 use companion_core::ports::PortErrorKind;
 
-use super::{World, make, make_beside, next, stale, state, usable};
+use super::{World, make, make_with_claims, next, stale, state, usable};
 use crate::Arranged;
 use crate::assertions::{Done as _, refused, same};
 
@@ -15,7 +15,7 @@ pub(super) async fn lost_file_in_use_is_committed_in_the_next_epoch(world: &Worl
     same!(state(world).await.usable(&[before]), Err(StaleCause::Missing));
     same!(make(world).await, before, "nobody names it");
     world.delete_file().await;
-    same!(make_beside(world, &[before]).await, next(before));
+    same!(make_with_claims(world, &[before]).await, next(before));
     same!(usable(world).await, next(before));
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn a_file_that_others_can_read_is_closed_under_its_name(world: 
     let before = make(world).await;
     world.expose_file().await;
     same!(stale(world).await, StaleCause::ReadableByOthers);
-    same!(make_beside(world, &[before]).await, before);
+    same!(make_with_claims(world, &[before]).await, before);
     same!(world.mode().await, Some(0o600));
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn a_lost_link_is_made_again_and_the_file_keeps_its_name(world:
     world.unlink_output().await;
     same!(usable(world).await, before);
     same!(state(world).await.link, Link::Absent);
-    same!(make_beside(world, &[before]).await, before);
+    same!(make_with_claims(world, &[before]).await, before);
     same!(state(world).await.link, Link::To(before));
 }
 

@@ -153,7 +153,7 @@ pub(super) async fn every_name_has_its_location_in_every_state(world: &World) {
     same!(location_of(world, &unit.name).await, absent);
 }
 
-pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
+pub(super) async fn a_drop_in_of_a_unit_is_named_and_changes_nothing_else(
     world: &World,
 ) -> Arranged {
     let (unit, other) = (written(world, 0).await, written(world, 1).await);

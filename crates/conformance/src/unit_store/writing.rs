@@ -156,7 +156,7 @@ pub(super) async fn a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothin
     is_current(world, &unit).await;
 }
 
-pub(super) async fn of_two_writes_at_once_one_is_left_whole(world: &World) {
+pub(super) async fn concurrent_writes_leave_one_of_them_whole(world: &World) {
     let unit = world.unit(0);
     let mut newer = unit.clone();
     newer.revision = newer.revision.with_restart_epoch(1);

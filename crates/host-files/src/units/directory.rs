@@ -9,13 +9,8 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, Trust};
 
 use super::found::{Found, UNIT_MODE, is_written};
-use super::{UnitFiles, UnitForm, edited};
+use super::{ENTRY_LIMIT, SIZE_LIMIT, UnitFiles, UnitForm, edited};
 use crate::errors::failed_to;
-
-/// Larger than any unit: systemd loads single lines of at most 1 MiB.
-const SIZE_LIMIT: usize = 1024 * 1024;
-/// Far more than the units of any host.
-const ENTRY_LIMIT: usize = 10_000;
 
 /// Returns the file name of `name`.
 pub(super) fn file_name<F: UnitForm>(name: &CompanionName) -> String {

@@ -6,15 +6,11 @@ use std::path::{Path, PathBuf};
 use companion_core::ports::PortResult;
 use durable_dir::{Dir, DirResult, Trust};
 
+use super::{ENTRY_LIMIT, SIZE_LIMIT};
 use crate::errors::failed_to;
 
 /// The number of copies that are kept of each unit file, the newest ones.
 pub const EDITED_COPIES: usize = 5;
-
-/// Far more than the copies of any host.
-const ENTRY_LIMIT: usize = 10_000;
-/// As for unit files.
-const SIZE_LIMIT: usize = 1024 * 1024;
 
 /// Keeps `bytes` of the edited unit file `file` in the directory at `path`, as `FILE.<n>` of mode 0600, and removes all
 /// but the newest [`EDITED_COPIES`]. Returns the path of the copy; `None` if the newest one has the same bytes.

@@ -54,7 +54,7 @@ async fn committing_the_same_bytes_again_changes_nothing() {
         let inode = |path: &Path| fs::symlink_metadata(path).unwrap().ino();
         let before = [inode(&place.file(id)), inode(&place.output())];
         assert_eq!(place.apply(&hook).await, id);
-        assert_eq!(place.apply_beside(&hook, &[id]).await, id);
+        assert_eq!(place.apply_with_claims(&hook, &[id]).await, id);
         assert_eq!([inode(&place.file(id)), inode(&place.output())], before);
         place.hooks.remove(&hook).await.unwrap();
     }
@@ -145,7 +145,7 @@ async fn a_claimed_file_that_became_a_directory_is_lost_and_gets_the_next_epoch(
     fs::remove_file(place.file(id)).unwrap();
     fs::create_dir(place.file(id)).unwrap();
     assert_eq!(place.observe(&hook).await.usable(&[id]), Err(StaleCause::Missing));
-    assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
+    assert_eq!(place.apply_with_claims(&hook, &[id]).await, next(id));
     assert_eq!(place.usable(&hook).await, next(id));
     assert!(place.file(id).is_dir(), "it stays unchanged");
 }

@@ -127,7 +127,7 @@ async fn the_longest_output_name_fits_every_derived_name() {
         let hook = HookSpec { program, output: output.clone() };
         let first = place.apply(&hook).await;
         let claimed = ConfigId { epoch: u32::MAX - 2, ..first };
-        let last = place.apply_beside(&hook, &[claimed]).await;
+        let last = place.apply_with_claims(&hook, &[claimed]).await;
         assert_eq!(last.epoch, u32::MAX - 1);
         assert_eq!(place.usable(&hook).await, last);
         let left = format!(".{}.{last}.abcdefgh.tmp", "x".repeat(200));

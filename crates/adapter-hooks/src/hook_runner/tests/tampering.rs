@@ -21,7 +21,7 @@ async fn a_file_that_others_can_read_is_closed_under_its_name() {
             let state = place.observe(&hook).await;
             assert_eq!(state.files, BTreeMap::from([(id, ConfigFile::ReadableByOthers)]));
             assert_eq!(state.usable(&[]), Err(StaleCause::ReadableByOthers), "{mode:o}");
-            assert_eq!(place.apply_beside(&hook, &[id]).await, id);
+            assert_eq!(place.apply_with_claims(&hook, &[id]).await, id);
             assert_eq!(place.usable(&hook).await, id);
             assert_eq!([mode_of(&place.file(id)), mode_of(&directory)], [0o600, 0o700]);
             assert!(of_directory == 0o700 || inode() == before, "the file itself is kept");
@@ -55,7 +55,7 @@ async fn modified_or_writable_files_stay_and_their_content_gets_the_next_epoch()
                     set_mode(&place.root.join("ui"), of_directory);
                     assert_eq!(place.stale(&hook).await, cause, "{mode:o}");
                 }
-                assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
+                assert_eq!(place.apply_with_claims(&hook, &[id]).await, next(id));
                 assert_eq!(fs::read(place.file(id)).unwrap(), bytes);
                 assert_eq!(mode_of(&place.file(id)), mode);
                 let after = place.observe(&hook).await;

@@ -45,7 +45,7 @@ pub(super) struct World {
     pub(super) calls: Vec<String>,
     pub(super) connections: usize,
     /// The maximum number of concurrent reloads.
-    pub(super) reloads_at_once: usize,
+    pub(super) concurrent_reloads: usize,
     reloading: usize,
     /// The server's end of the last connection.
     server: Option<Connection>,
@@ -246,7 +246,7 @@ impl Answering {
         {
             let mut world = self.world.lock().unwrap();
             world.reloading += 1;
-            world.reloads_at_once = world.reloads_at_once.max(world.reloading);
+            world.concurrent_reloads = world.concurrent_reloads.max(world.reloading);
         }
         announce_reloading(&self.server, true).await;
         // Leaves time for a second one to arrive.

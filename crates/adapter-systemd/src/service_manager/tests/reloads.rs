@@ -18,7 +18,7 @@ async fn reloads_run_one_at_a_time() {
     for other in others {
         other.await.unwrap().unwrap();
     }
-    assert_eq!((fake.count("Reload"), fake.world().reloads_at_once), (4, 1));
+    assert_eq!((fake.count("Reload"), fake.world().concurrent_reloads), (4, 1));
 }
 
 #[tokio::test]
