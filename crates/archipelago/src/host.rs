@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey};
 use async_trait::async_trait;
-use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::HostName;
 use companion_core::model::desired::Target;
 use companion_core::model::hook::{HookName, Rendered};
@@ -108,10 +107,10 @@ impl Wiring {
         let mut hooks = FileHooks::new(HostKey::load_or_create(&dir).map_err(unusable)?);
         let refused = |error| HostError::prerequisite("failed to register a hook", error);
         for page in Page::ALL {
+            let name = HookName::new(page.base())
+                .map_err(|error| HostError::prerequisite("a built-in name is invalid", error))?;
             let live = LivePage { page, inputs: Arc::clone(self.store.inputs()) };
-            hooks
-                .register(builtin(HookName::new(page.base()))?, Arc::new(live))
-                .map_err(refused)?;
+            hooks.register(name, Arc::new(live)).map_err(refused)?;
         }
         for (name, hook) in &self.hooks {
             hooks.register(name.clone(), Arc::clone(hook)).map_err(refused)?;
@@ -189,11 +188,6 @@ pub async fn sweep(store: &RecordStore) -> PortResult<usize> {
         }
     }
     Ok(swept)
-}
-
-/// A name that is written in this program.
-fn builtin<T>(name: Result<T, InvalidValue>) -> Result<T, HostError> {
-    name.map_err(|error| HostError::prerequisite("a built-in name is invalid", error))
 }
 
 /// The hook of a page with the node, the machine's name and its IPv6 as they are at each rendering.

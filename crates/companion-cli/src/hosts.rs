@@ -55,6 +55,8 @@ pub(crate) fn valid_catalog(store: &RecordStore) -> CommandResult<Arc<Catalog>> 
 /// # Errors
 /// Fails if a prerequisite is missing; nothing is recorded then.
 pub(crate) async fn open(config: &Config, output: &Output) -> CommandResult<Companions> {
+    // Of a leader that is killed, its settings and its state directory stay in force.
+    let options = options(config, Role::Command).await?;
     prepare(config, output).await?;
     if config.host.is_simulated()
         && let Some(leader) = leader_of(config).await?
@@ -64,7 +66,6 @@ pub(crate) async fn open(config: &Config, output: &Output) -> CommandResult<Comp
         return Err(error.hinted("each process has a separate simulated host"));
     }
     let progress = Progress::default();
-    let options = options(config, Role::Command).await?;
     Ok(options.with_listener(Arc::new(move |event| progress.show(event))).connect().await?)
 }
 

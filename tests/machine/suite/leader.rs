@@ -308,6 +308,24 @@ fn hanging_leader_is_reported_and_replaced() {
 }
 
 #[test]
+fn take_over_keeps_the_state_directory_of_the_killed_leader() {
+    clean();
+    let other = "/home/archy/other-state";
+    let mut leader = spawn_archy(&[COMPANION, "--state-dir", other, "run"]);
+    let published = format!("{other}/status.json");
+    until("it leads", 30, || fs::exists(&published).unwrap().then_some(()));
+    root(&["kill", "-STOP", &leader.id().to_string()]).good();
+    let install = companion(&["--take-over", "install", "lnd"]);
+    let _killed = leader.kill();
+    leader.wait().unwrap();
+    install.exits(0);
+    assert!(LND.is_up());
+    assert!(!is_recorded("lnd"), "the default state directory stays unused");
+    companion(&["--state-dir", other, "remove", "--all"]).exits(0);
+    root(&["rm", "-r", other]).good();
+}
+
+#[test]
 fn leader_killed_while_a_command_waits_loses_no_intent() {
     clean();
     let daemon = Daemon::start();

@@ -1,6 +1,5 @@
 //! The host of systemd and Podman, in the scope of a user or of the system.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,13 +9,10 @@ use adapter_systemd::{
 };
 use async_trait::async_trait;
 use companion_core::error_chain::chain;
-use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::DesiredState;
 use companion_core::model::host::HostTraits;
 use companion_core::model::image::{ImageRef, ImageSource};
-use companion_core::ports::{
-    DesiredStore, Host, PortError, PortErrorKind, PortResult, ServiceManager as _,
-};
+use companion_core::ports::{DesiredStore, Host, PortError, PortErrorKind, PortResult};
 use quadlet::PodmanVersion;
 use tracing::{debug, info};
 
@@ -33,9 +29,6 @@ const LEGACY_DESCRIPTION: &str = "Archipelago companion UI: ";
 /// No later feature is required: an option of `podman run` replaces a newer key such as `Pull=` (4.6), and the generator's
 /// output decides, because its exit status means nothing before 4.6.
 pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::FLOOR;
-
-/// A name that no companion has.
-const NOBODY: &str = "no-such-companion";
 
 /// systemd, Quadlet and Podman of one scope.
 #[derive(Clone)]
@@ -97,22 +90,17 @@ impl SystemdPodman {
         })
     }
 
-    /// Asks the service manager for a unit that nobody has: whether it can be reached at all. Of one that is
-    /// loaded it would return all properties, which takes it a millisecond. Then compares its environment with
-    /// this process's.
+    /// Asks the service manager for its environment: whether it can be reached at all, and whether it finds the same
+    /// directories as this process.
     async fn services(&self) -> Result<SystemdManager, HostError> {
-        let services = SystemdManager::new(self.scope);
-        let name = super::builtin(CompanionName::new(NOBODY))?;
-        let answers = services.observe(&BTreeSet::from([name])).await;
         let manager = match self.scope {
             Scope::User => "the user's systemd",
             Scope::System => "the system's systemd",
         };
         let unreachable = |source| HostError::ServiceManager { manager, source };
-        answers.into_values().collect::<PortResult<Vec<_>>>().map_err(unreachable)?;
         let differing = differing_directories(self.scope).await.map_err(unreachable)?;
         match differing.into_iter().find(DifferingDirectory::is_fatal) {
-            None => Ok(services),
+            None => Ok(SystemdManager::new(self.scope)),
             Some(directory) => {
                 let message =
                     format!("{manager} would find neither units nor images of this process");
