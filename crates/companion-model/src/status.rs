@@ -157,7 +157,7 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> 
     let under_way = reconcile.observed.history.running.get(name);
     let companion = reconcile.desired.companion(name);
     let traits = reconcile.observed.traits;
-    let not_honoured = companion.map(|it| traits.not_honoured(&it.spec)).unwrap_or_default();
+    let not_honoured = companion.map(|it| traits.not_honoured(it.spec())).unwrap_or_default();
     let (log, log_error) = match &seen.log {
         Some(Observation::Known(log)) => (log.clone(), None),
         Some(Observation::Unknown(error)) => (LogTail::default(), Some(error.clone())),

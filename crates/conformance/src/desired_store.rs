@@ -42,7 +42,7 @@ async fn exactly_the_recorded_specifications_are_loaded_unchanged(world: &World)
     same!(desired.present().count(), 2, "both companions are recorded");
     for number in 0..2 {
         let spec = world.spec(number);
-        same!(desired.companion(&spec.name).unwrap().spec, spec);
+        same!(*desired.companion(&spec.name).unwrap().spec(), spec);
     }
 }
 

@@ -38,7 +38,7 @@ fn is_seen(companion: &ObservedCompanion) -> bool {
 
 /// Whether `task` renders, builds or pulls what is `desired` of its companion.
 fn is_desired(task: &Task, desired: Option<&DesiredCompanion>) -> bool {
-    let spec = desired.map(|desired| &desired.spec);
+    let spec = desired.map(DesiredCompanion::spec);
     match &task.stage {
         Stage::Render(hook, _) | Stage::Commit(hook, ..) => {
             spec.is_some_and(|spec| spec.hook.as_ref() == Some(hook))

@@ -288,7 +288,7 @@ async fn processes_with_different_inputs_desire_different_specifications() {
     assert_eq!(bench.host.mismatch(), None);
     assert_eq!(other.mismatch(), Some((bench.name().clone(), Mismatch::UnitFile)));
     let desired = other.as_actor(1).load().await.unwrap();
-    assert_eq!(desired.companion(bench.name()).unwrap().spec.description, "another page");
+    assert_eq!(desired.companion(bench.name()).unwrap().spec().description, "another page");
     assert_eq!(bench.host.loaded(1), desired);
     assert_ne!(bench.host.load().await.unwrap(), desired);
 }

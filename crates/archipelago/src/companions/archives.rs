@@ -47,7 +47,7 @@ impl Archives {
 
 /// Returns the images of all desired companions.
 pub(super) fn sources(desired: &DesiredState) -> Vec<ImageSource> {
-    desired.present().map(|(_, companion)| companion.spec.image.clone()).collect()
+    desired.present().map(|(_, companion)| companion.spec().image.clone()).collect()
 }
 
 /// A failure affects no companion, and the next change tries again.

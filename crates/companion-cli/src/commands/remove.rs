@@ -64,7 +64,7 @@ pub(super) async fn remove(
     if images && verdict == Verdict::Done {
         let catalog = companions.catalog();
         let desired = companions.store().load().await?;
-        let needed: Vec<_> = desired.present().map(|(_, it)| &it.spec.image).collect();
+        let needed: Vec<_> = desired.present().map(|(_, it)| &it.spec().image).collect();
         let specs = concerned.removed.iter().filter_map(|name| catalog.companion(name));
         let unneeded = specs.map(|spec| &spec.image).filter(|image| !needed.contains(image));
         let removed = config.host.remove_images(&unneeded.cloned().collect::<Vec<_>>()).await?;

@@ -137,7 +137,7 @@ async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<H
 async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<ImageState> {
     let sources: BTreeMap<CompanionName, ImageSource> = desired
         .present()
-        .map(|(name, companion)| (name.clone(), companion.spec.image.clone()))
+        .map(|(name, companion)| (name.clone(), companion.spec().image.clone()))
         .collect();
     asked(sources.keys(), limit, host.images.observe(&sources)).await
 }

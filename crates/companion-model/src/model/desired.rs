@@ -24,8 +24,9 @@ pub struct Generation(pub u64);
 /// A desired companion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredCompanion {
-    /// Its specification.
-    pub spec: CompanionSpec,
+    spec: CompanionSpec,
+    /// Computed once, because every reconcile needs it twice.
+    fingerprint: Fingerprint,
     /// The generation of the last intent.
     pub generation: Generation,
 }
@@ -33,13 +34,19 @@ pub struct DesiredCompanion {
 impl DesiredCompanion {
     /// Returns the intent for `spec`, recorded as `generation`.
     pub fn new(spec: CompanionSpec, generation: Generation) -> Self {
-        Self { spec, generation }
+        let fingerprint = canonical_fingerprint(&spec);
+        Self { spec, fingerprint, generation }
+    }
+
+    /// Returns its specification.
+    pub fn spec(&self) -> &CompanionSpec {
+        &self.spec
     }
 
     /// Returns the revision with `image`, the rendered configuration `config` and restart epoch 0. A unit store
     /// adds the rendering digest.
     pub fn revision(&self, image: &PresentImage, config: Option<ConfigId>) -> Revision {
-        let (spec, image) = (canonical_fingerprint(&self.spec), image.fingerprint());
+        let (spec, image) = (self.fingerprint, image.fingerprint());
         Revision { spec, image, config, rendering: None, restart_epoch: 0 }
     }
 

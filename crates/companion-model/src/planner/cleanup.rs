@@ -23,7 +23,7 @@ pub(super) fn rule(plan: &mut CompanionPlan<'_>, desired: &DesiredCompanion, run
     if plan.is_running(Work::Prune) || plan.holding_failure(Work::Prune, input).is_some() {
         return;
     }
-    if let (Some(hook), Some((_, keep))) = (&desired.spec.hook, stale) {
+    if let (Some(hook), Some((_, keep))) = (&desired.spec().hook, stale) {
         let action = Action::SweepConfigs { hook: hook.clone(), keep };
         plan.step(action, Reason::Superseded, input);
     }

@@ -18,7 +18,7 @@ pub(super) enum Config {
 }
 
 pub(super) fn rule(plan: &mut CompanionPlan<'_>, desired: &DesiredCompanion) -> Config {
-    let Some(hook) = &desired.spec.hook else {
+    let Some(hook) = &desired.spec().hook else {
         return Config::Ready(None);
     };
     let Some(state) = plan.read("configuration", plan.seen.hook.as_ref()) else {

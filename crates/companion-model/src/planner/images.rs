@@ -16,7 +16,7 @@ pub(super) fn rule<'p>(
         plan.recovered(Work::Image);
         return state.present.as_ref();
     }
-    let input = plan.input(&(&desired.spec.image, state.context));
+    let input = plan.input(&(&desired.spec().image, state.context));
     let is_running = plan.is_running(Work::Image);
     let backs_off = !is_running && plan.backs_off(Work::Image, input);
     if is_running {
@@ -28,7 +28,7 @@ pub(super) fn rule<'p>(
             None if state.damaged => Reason::ImageDamaged,
             None => Reason::ImageMissing,
         };
-        plan.step(Action::EnsureImage(desired.spec.image.clone()), reason, input);
+        plan.step(Action::EnsureImage(desired.spec().image.clone()), reason, input);
     }
     // An outdated image may be used to repair a companion that is down. A running one waits for the new image,
     // to restart only once. An image tagged outside companion is not used: the unit keeps the previous image. If that

@@ -35,10 +35,10 @@ fn is_superseded(
     if work == Work::Image {
         let image = seen.image.as_ref().and_then(Observation::known);
         return image
-            .is_some_and(|image| differs(running, &(&companion.spec.image, image.context)));
+            .is_some_and(|image| differs(running, &(&companion.spec().image, image.context)));
     }
     let state = seen.hook.as_ref().and_then(Observation::known);
-    match (&companion.spec.hook, state) {
+    match (&companion.spec().hook, state) {
         (Some(hook), Some(state)) if matches!(state.rendering, Rendering::Outdated { .. }) => {
             differs(running, &(hook, &state.rendering))
         }
