@@ -20,7 +20,8 @@ use crate::scope::Scope;
 use crate::service_manager::properties;
 use crate::states::{Properties, variable_in};
 
-const LIMIT: Duration = Duration::from_secs(10);
+/// As for every other call of the manager, which answers late while it reloads.
+const LIMIT: Duration = Duration::from_secs(25);
 
 /// Returns the value of a variable.
 pub(crate) type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;

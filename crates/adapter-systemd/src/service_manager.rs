@@ -95,8 +95,8 @@ impl SystemdManager {
         Self::over(bus, limits, files, Journal::of(scope), reload_check::units_of(scope))
     }
 
-    /// Uses `units`, which must be the host's unit store, instead of the scope's own directory. The manager distinguishes
-    /// a managed unit from one of another place by it, and protects its units at a reload with its generator.
+    /// Uses `units`, which must be the host's unit store, instead of the scope's own directory. The manager
+    /// recognizes managed units by it, and protects them during a reload with its generator.
     /// Clones of the unit store share its host facts.
     #[must_use]
     pub fn with_units(self, units: QuadletDir) -> Self {

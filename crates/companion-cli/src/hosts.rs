@@ -13,12 +13,12 @@ use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::output::{Output, Progress};
 
-/// Returns the options for the host of a process with `role`: the given settings and directory; a command without settings
-/// takes those of the leader, if there is one.
+/// Returns the options for the host of a process with `role`: the given settings and directory; what a command is not given
+/// is taken from the leader, if there is one.
 async fn options(config: &Config, role: Role) -> CommandResult<Options> {
     let given = config.settings();
     let leader = match role {
-        Role::Command if given.is_none() && !config.host.is_simulated() => {
+        Role::Command if !config.host.is_simulated() => {
             leader_of(config).await?.filter(|leader| leader.pid != 0)
         }
         Role::Command | Role::Daemon => None,
@@ -55,7 +55,7 @@ pub(crate) fn valid_catalog(store: &RecordStore) -> CommandResult<Arc<Catalog>> 
 /// # Errors
 /// Fails if a prerequisite is missing; nothing is recorded then.
 pub(crate) async fn open(config: &Config, output: &Output) -> CommandResult<Companions> {
-    // Of a leader that is killed, its settings and its state directory stay in force.
+    // Read before `prepare`: the settings and the state directory of a leader that `--take-over` kills stay in force.
     let options = options(config, Role::Command).await?;
     prepare(config, output).await?;
     if config.host.is_simulated()

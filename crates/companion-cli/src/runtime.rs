@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::error::{CommandError, CommandResult};
 
 /// The maximum number of threads for blocking file system calls. They start on demand and end after a second
-/// of idling. They are more than `RUNNING_LIMIT` of `host-files`, so that work which is not refused runs.
+/// of idling. They are more than `RUNNING_LIMIT` of `host-files`, so that accepted work always gets a
+/// thread. A hung file system blocks at most one per context, hook and port that watches files.
 const BLOCKING_THREADS: usize = 320;
 
 /// Runs `work` to completion.

@@ -28,15 +28,12 @@ impl Reader {
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Stuck> {
-        if self.is_running() && self.overdue.load(Ordering::SeqCst) {
+        if !self.is_running() {
+            self.overdue.store(false, Ordering::SeqCst);
+        } else if self.overdue.load(Ordering::SeqCst) {
             return Err(Stuck::Busy);
         }
-        let overdue = Arc::clone(&self.overdue);
-        let started = move || {
-            overdue.store(false, Ordering::SeqCst);
-            work()
-        };
-        let read = blocking::within_locked(limit, &self.running, started).await;
+        let read = blocking::within_locked(limit, &self.running, work).await;
         self.overdue.store(read.is_err(), Ordering::SeqCst);
         read
     }
@@ -77,7 +74,13 @@ mod tests {
         while reader.is_running() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(reader.read(LONG, || 7).await.unwrap(), 7);
+        // The next one is waited for again.
+        let (release, work) = hanging();
+        let (first, second, ()) =
+            tokio::join!(reader.read(LONG, work), reader.read(LONG, || 7), async {
+                drop(release);
+            });
+        assert!(first.is_ok() && second.is_ok_and(|seven| seven == 7));
     }
 
     #[tokio::test]

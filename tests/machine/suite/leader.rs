@@ -309,20 +309,22 @@ fn hanging_leader_is_reported_and_replaced() {
 
 #[test]
 fn take_over_keeps_the_state_directory_of_the_killed_leader() {
-    clean();
     let other = "/home/archy/other-state";
-    let mut leader = spawn_archy(&[COMPANION, "--state-dir", other, "run"]);
-    let published = format!("{other}/status.json");
-    until("it leads", 30, || fs::exists(&published).unwrap().then_some(()));
-    root(&["kill", "-STOP", &leader.id().to_string()]).good();
-    let install = companion(&["--take-over", "install", "lnd"]);
-    let _killed = leader.kill();
-    leader.wait().unwrap();
-    install.exits(0);
-    assert!(LND.is_up());
-    assert!(!is_recorded("lnd"), "the default state directory stays unused");
-    companion(&["--state-dir", other, "remove", "--all"]).exits(0);
-    root(&["rm", "-r", other]).good();
+    for options in [&[][..], &["--contexts", "/opt/archipelago/docker"]] {
+        clean();
+        let mut leader = spawn_archy(&[COMPANION, "--state-dir", other, "run"]);
+        let published = format!("{other}/status.json");
+        until("it leads", 30, || fs::exists(&published).unwrap().then_some(()));
+        root(&["kill", "-STOP", &leader.id().to_string()]).good();
+        let install = companion(&[options, &["--take-over", "install", "lnd"]].concat());
+        let _killed = leader.kill();
+        leader.wait().unwrap();
+        install.exits(0);
+        assert!(LND.is_up());
+        assert!(!is_recorded("lnd"), "the default state directory stays unused");
+        companion(&["--state-dir", other, "remove", "--all"]).exits(0);
+        root(&["rm", "-r", other]).good();
+    }
 }
 
 #[test]

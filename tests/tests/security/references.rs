@@ -62,7 +62,7 @@ fn invalid_reference_is_refused_in_every_catalog_field() {
 
 #[test]
 fn container_and_host_network_modes_are_refused() {
-    let modes = "host none private container:x ns:/proc/1/ns/net pasta:--map-gw slirp4netns:x -x ";
+    let modes = "default host bridge none private container ns pasta slirp4netns container:x ns:/proc/1/ns/net pasta:--map-gw slirp4netns:x -x ";
     for name in modes.split(' ') {
         assert!(NetworkName::new(name).is_err(), "{name:?}");
     }

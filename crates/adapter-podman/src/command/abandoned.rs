@@ -87,7 +87,7 @@ impl Podman {
             tracing::warn!(reason = %stuck, "failed to remove temporary files");
             Vec::new()
         });
-        let began = call.into_iter().chain(swept).map(CallId::began).min();
+        let began = call.into_iter().chain(swept).map(CallId::called_at).min();
         let undescribed = self.undescribed(&store, began).await?;
         let read = move || {
             let mut containers = find(&store.container_directories(), is_left);

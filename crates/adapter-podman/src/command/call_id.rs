@@ -17,7 +17,7 @@ pub(crate) struct CallId {
     process: i32,
     started: u64,
     /// In nanoseconds since 1970.
-    began: u64,
+    called: u64,
 }
 
 impl CallId {
@@ -28,9 +28,9 @@ impl CallId {
         let later = |last: u64| u64::try_from(now).unwrap_or_default().max(last.saturating_add(1));
         let last =
             LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(later(last)));
-        let (process, began) = (getpid(), later(last.unwrap_or_default()));
+        let (process, called) = (getpid(), later(last.unwrap_or_default()));
         let started = tree::started(process).unwrap_or_default();
-        Self { process: process.as_raw_nonzero().get(), started, began }
+        Self { process: process.as_raw_nonzero().get(), started, called }
     }
 
     /// Reads an ID as it is displayed.
@@ -38,7 +38,7 @@ impl CallId {
         let mut parts = text.splitn(3, '-');
         let process = parts.next()?.parse().ok()?;
         let started = parts.next()?.parse().ok()?;
-        Some(Self { process, started, began: parts.next()?.parse().ok()? })
+        Some(Self { process, started, called: parts.next()?.parse().ok()? })
     }
 
     /// Returns whether the process that made the call is alive.
@@ -47,14 +47,14 @@ impl CallId {
     }
 
     /// Returns when the call started.
-    pub(super) fn began(self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(self.began)
+    pub(super) fn called_at(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.called)
     }
 }
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.process, self.started, self.began)
+        write!(f, "{}-{}-{}", self.process, self.started, self.called)
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
         let (id, other) = (CallId::next(), CallId::next());
         assert!(id < other);
         assert_eq!(CallId::parse(&id.to_string()), Some(id));
-        assert!(id.has_owner() && id.started > 0 && id.began() <= SystemTime::now());
+        assert!(id.has_owner() && id.started > 0 && id.called_at() <= SystemTime::now());
         for text in ["", "1", "1-2", "1-2-", "-1-2-3-4", "a-b-c", "1-2-3-4"] {
             assert_eq!(CallId::parse(text), None, "{text}");
         }

@@ -55,20 +55,20 @@ fn bytes(items: &[Value]) -> Cow<'static, str> {
 }
 
 /// Returns whether the line is only the ID or name of a container that Podman started or removed, or a warning of conmon
-/// about its own work.
+/// about a control group.
 fn is_noise(text: &str, name: &CompanionName) -> bool {
     let text = text.trim();
     let id = text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    id || text == name.as_str() || is_warning_of_conmon(text)
+    id || text == name.as_str() || is_conmon_warning(text)
 }
 
 /// conmon warns of each container's `memory.events` on a host without a memory controller, the default of Raspberry Pi OS.
-/// Its errors, marked `<error>`, stay (conmon's `src/utils.h`).
-fn is_warning_of_conmon(text: &str) -> bool {
-    let mut words = text.split(' ');
-    words.next() == Some("conmon")
-        && words.next().is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        && matches!(words.next(), Some("<nwarn>:" | "<pwarn>:"))
+/// Its other messages may be the cause of a failure, and stay (conmon's `src/utils.h`).
+fn is_conmon_warning(text: &str) -> bool {
+    let warning = text.strip_prefix("conmon ").and_then(|rest| rest.split_once(" <nwarn>: "));
+    warning.is_some_and(|(id, message)| {
+        id.bytes().all(|byte| byte.is_ascii_hexdigit()) && message.contains("cgroup")
+    })
 }
 
 #[cfg(test)]
@@ -94,13 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn warnings_of_conmon_are_dropped_and_its_errors_are_not() {
+    fn conmon_warnings_about_control_groups_are_dropped_and_others_stay() {
         let output = r#"{"MESSAGE":"conmon 7048e2916f3a40d33290 <nwarn>: Failed to open cgroups file: /sys/fs/cgroup/memory.events"}
+{"MESSAGE":"conmon 7048e2916f3a40d33290 <nwarn>: Failed to add inotify watch for /sys/fs/cgroup/memory.events"}
+{"MESSAGE":"conmon 7048e2916f3a40d33290 <nwarn>: stdio_input read failed"}
 {"MESSAGE":"conmon 7048e2916f3a40d33290 <error>: Failed to create container: exit status 1"}
-{"MESSAGE":"conmon of the program <nwarn>: stays"}"#;
+{"MESSAGE":"conmon of the program <nwarn>: cgroup"}"#;
         let expected = [
+            "conmon 7048e2916f3a40d33290 <nwarn>: stdio_input read failed",
             "conmon 7048e2916f3a40d33290 <error>: Failed to create container: exit status 1",
-            "conmon of the program <nwarn>: stays",
+            "conmon of the program <nwarn>: cgroup",
         ];
         assert_eq!(lines(output), expected);
     }

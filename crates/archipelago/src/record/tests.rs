@@ -196,4 +196,6 @@ fn a_damaged_or_newer_record_is_refused() {
     let newer = br#"{"version":3,"shape":"unknown"}"#;
     let why = Record::from_bytes(newer).unwrap_err();
     assert!(why.contains("version is 3") && why.contains("upgrade companion"), "{why}");
+    let why = Record::from_bytes(br#"{"version":1}"#).unwrap_err();
+    assert_eq!(why, "its version 1 is no longer supported");
 }

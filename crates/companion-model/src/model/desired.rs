@@ -25,7 +25,7 @@ pub struct Generation(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredCompanion {
     spec: CompanionSpec,
-    /// Computed once, because every reconcile needs it twice.
+    /// Computed with each load: a reconcile of all needs it twice.
     fingerprint: Fingerprint,
     /// The generation of the last intent.
     pub generation: Generation,

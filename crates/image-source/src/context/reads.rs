@@ -11,6 +11,7 @@ use companion_core::model::image::BuildSource;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{Context, Digests, Tree, find};
 use crate::lock;
@@ -20,7 +21,8 @@ use crate::text::shown;
 /// Maximum number of cached contexts: one for each companion of the largest catalog.
 const SLOT_LIMIT: usize = 4096;
 
-/// Contexts that are read at the same time; file work beyond [`RUNNING_LIMIT`](host_files::blocking::RUNNING_LIMIT) is refused.
+/// How many contexts are read concurrently. More file work than [`RUNNING_LIMIT`](host_files::blocking::RUNNING_LIMIT)
+/// would be refused.
 const CONCURRENT_READS: usize = 64;
 
 /// Candidate directories in order, which identify a context apart from build arguments.
@@ -63,8 +65,8 @@ fn no_answer(candidates: &Candidates) -> PortError {
 impl Contexts {
     /// Finds the context of each of `builds`, in order; each distinct context is read once.
     ///
-    /// If one takes longer than `limit`, the result is a `Transient` error. Its read continues, and until it
-    /// ends, further calls fail without waiting and without starting another read.
+    /// If one takes longer than `limit`, or waits for longer until others were read, the result is a `Transient` error. A
+    /// read that started continues, and until it ends, further calls fail without waiting and without starting another one.
     pub(crate) async fn find_all(
         &self,
         builds: &[Option<&BuildSource>],
@@ -73,16 +75,18 @@ impl Contexts {
         let named = builds.iter().flatten().map(|build| &build.contexts);
         let wanted: BTreeSet<&Candidates> = named.filter(|named| !named.is_empty()).collect();
         let mut reads = JoinSet::new();
-        let places = Arc::new(Semaphore::new(CONCURRENT_READS));
+        let permits = Arc::new(Semaphore::new(CONCURRENT_READS));
         let mut trees = BTreeMap::new();
         for candidates in wanted {
             // The result if the read cannot start or panics.
             trees.insert(candidates.clone(), Err(no_answer(candidates)));
             if let Some(slot) = self.slot(candidates) {
-                let (candidates, places) = (candidates.clone(), Arc::clone(&places));
+                let (candidates, permits) = (candidates.clone(), Arc::clone(&permits));
                 reads.spawn(async move {
-                    let _place = places.acquire().await;
-                    let tree = slot.read(candidates.clone(), limit).await;
+                    let tree = match timeout(limit, permits.acquire()).await {
+                        Ok(_permit) => slot.read(candidates.clone(), limit).await,
+                        Err(_) => Err(no_answer(&candidates)),
+                    };
                     (candidates, tree)
                 });
             }

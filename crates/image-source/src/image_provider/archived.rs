@@ -71,7 +71,8 @@ impl<E: ImageEngine + 'static> Images<E> {
         }
     }
 
-    /// Restores the image from its archive, and removes one that did not give this image; it is made again with the image.
+    /// Restores the image from its archive. Removes an archive that gives another image; the next
+    /// [`keep_archives`](companion_core::ports::ImageProvider::keep_archives) writes a new one.
     async fn restore(&self, source: &ImageSource, record: &Record) -> EngineResult<Option<Found>> {
         let Some(path) = self.records.verified(record).await? else { return Ok(None) };
         self.engine.restore(&path, &record.id, &record.name).await?;

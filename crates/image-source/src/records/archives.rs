@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use companion_core::model::image::ImageRef;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use durable_dir::{Dir, DirError, DirResult, FileKind, NewFile};
+use durable_dir::{Dir, DirResult, FileKind, NewFile, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
 use sha2::{Digest as _, Sha256};
@@ -89,26 +89,22 @@ impl ImageRecords {
     pub(crate) async fn verified(&self, record: &Record) -> PortResult<Option<PathBuf>> {
         let Some(archive) = record.archive.clone() else { return Ok(None) };
         let path = self.dir.join(file(&record.source));
-        let (attempt, read) = ("read the archive of an image", path.clone());
+        let (place, source, read) = (self.dir.clone(), record.source.clone(), path.clone());
         // Without the lock: it takes as long as the archive is large.
-        let find = move || -> DirResult<Option<Archive>> {
-            let failed = |error| DirError::system("read", &read, error);
-            match std::fs::symlink_metadata(&read) {
-                Ok(data) if data.is_file() => {
-                    let found = File::open(&read).and_then(|mut file| digest(&mut file));
-                    found.map(Some).map_err(failed)
-                }
-                Ok(_) => Ok(None),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(failed(error)),
+        let find = move || -> DirResult<Option<bool>> {
+            let Some(dir) = Dir::open_existing(place, Trust::Owned)? else { return Ok(None) };
+            if !is_there(&dir, &source)? {
+                return Ok(None);
             }
+            let found = File::open(read).and_then(|mut file| digest(&mut file));
+            Ok(Some(found.is_ok_and(|found| found == archive)))
         };
-        let found = blocking::within(WORK_LIMIT, find).await;
-        let found = found.map_err(|stuck| stuck.during(attempt))?.map_err(failed_to(attempt))?;
-        match found {
+        let attempt = "read the archive of an image";
+        let found = blocking::within(WORK_LIMIT, find).await.map_err(|stuck| stuck.during(attempt));
+        match found?.map_err(failed_to(attempt))? {
             None => Ok(None),
-            Some(found) if found == archive => Ok(Some(path)),
-            Some(_) => {
+            Some(true) => Ok(Some(path)),
+            Some(false) => {
                 self.remove_archive(record.clone()).await?;
                 let message = "the contents of the archive have changed since it was written";
                 Err(PortError::new(PortErrorKind::Invalid, message))
@@ -185,7 +181,6 @@ fn digest(file: &mut File) -> std::io::Result<Archive> {
 #[cfg(test)]
 mod tests {
     use companion_core::model::image::ImageId;
-    use durable_dir::Trust;
 
     use super::*;
 
