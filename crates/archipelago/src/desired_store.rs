@@ -41,7 +41,7 @@ pub struct RecordStore {
     watch: Arc<Watch>,
 }
 
-/// What a reconcile began with.
+/// What a reconcile started with.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// The generation of the last intent.
